@@ -1,0 +1,479 @@
+"""images.db: opening, changing and reading the catalog. With schema and catalog_search, the only modules that speak SQL.
+
+Knows rows and transactions; knows nothing of folders, models, FAISS or printing. One process writes at a time (folder_sync
+holds a lock for that); any number may read meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Self
+
+from image_catalog import schema
+from image_catalog.errors import CannotGoOn
+
+BUSY_SECONDS = 30.0
+_IN_CHUNKS_OF = 500
+
+
+class KnownFile(NamedTuple):
+    """What the catalog knows of a file without opening it."""
+
+    id: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+    state: str
+    is_gone: bool
+
+
+class WaitingImage(NamedTuple):
+    """An image that wants a description."""
+
+    id: int
+    path: bytes
+    content_hash: str
+    pixel_hash: str | None
+    size: int
+    mtime_ns: int
+    context: str | None
+
+
+class Coverage(NamedTuple):
+    """How much of the catalog a search can see; counts of images that are there (not gone)."""
+
+    images: int
+    described: int
+    waiting: int
+    failed: int
+
+
+class Catalog:
+    """An open images.db. Use it as a context manager: SQLite's errors leave the block as a UserError naming the file."""
+
+    def __init__(self, path: str, db: sqlite3.Connection) -> None:
+        self.path = path
+        self.db = db
+
+    @classmethod
+    def open(cls, path: str) -> Catalog:
+        """Open for writing; creates or migrates the file. Raises CannotGoOn."""
+        with _errors_of(path):
+            _make_private(path)
+            db = _connect(path, "rwc")
+            try:
+                version = _check_ours(path, db)
+                if 0 < version < schema.SCHEMA_VERSION:
+                    _keep_copy(path, db, version)
+                db.execute("PRAGMA journal_mode = WAL")
+                # WAL with NORMAL: a crash of the program loses nothing, a power cut the last seconds, neither damages.
+                db.execute("PRAGMA synchronous = NORMAL")
+                schema.migrate(db)
+            except BaseException:
+                db.close()
+                raise
+            return cls(path, db)
+
+    @classmethod
+    def open_for_reading(cls, path: str) -> Catalog:
+        """Open without ever writing; also on read-only media. Raises CannotGoOn when there is no usable catalog."""
+        if not os.path.exists(path):
+            raise CannotGoOn(path, "there is no catalog here yet", "make one with: python index_images.py FOLDER -r")
+        with _errors_of(path):
+            db = _connect_read_only(path)
+            try:
+                version = _check_ours(path, db)
+            except BaseException:
+                db.close()
+                raise
+        if version == 0:
+            db.close()
+            raise CannotGoOn(path, "the catalog is empty", "fill it with: python index_images.py FOLDER -r")
+        if version < schema.SCHEMA_VERSION:
+            db.close()
+            raise CannotGoOn(
+                path,
+                f"made by an older version (schema {version}, this is {schema.SCHEMA_VERSION})",
+                "run index_images.py once: it keeps a copy and brings the catalog up to date",
+            )
+        return cls(path, db)
+
+    def close(self) -> None:
+        self.db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        try:
+            self.db.close()
+        finally:
+            if isinstance(error, sqlite3.Error):
+                raise _as_user_error(self.path, error) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One transaction that takes the write lock at its start, so that it can never fail half way for want of it."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self.db.in_transaction:  # SQLite has rolled back itself when the disk was full
+                self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    # Settings
+
+    def setting(self, name: str) -> str | None:
+        """What was kept under `name`, or None."""
+        row = self.db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def keep_setting(self, name: str, value: str) -> None:
+        """Remember `value` for the runs that come."""
+        self.db.execute(
+            "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
+        )
+
+    def generation(self) -> int:
+        """A number that grows with every change of what can be searched."""
+        return int(self.db.execute("SELECT number FROM generation").fetchone()[0])
+
+    # Runs and roots
+
+    def start_run(self, roots: Sequence[bytes]) -> int:
+        """Record that an index run begins; returns its id."""
+        cursor = self.db.execute(
+            "INSERT INTO runs (pid, roots, started_at) VALUES (?, ?, ?)",
+            (os.getpid(), to_json([display_path(root) for root in roots]), utc_now()),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def end_run(self, run_id: int, exit_code: int, summary: Mapping[str, Any]) -> None:
+        """Record how a run ended."""
+        self.db.execute(
+            "UPDATE runs SET ended_at = ?, exit_code = ?, summary = ? WHERE id = ?",
+            (utc_now(), exit_code, to_json(summary), run_id),
+        )
+
+    def last_run(self) -> dict[str, Any] | None:
+        """The newest run: pid, roots, started_at, ended_at, exit_code, summary."""
+        return self._one("SELECT pid, roots, started_at, ended_at, exit_code, summary FROM runs ORDER BY id DESC LIMIT 1")
+
+    def root_device(self, root: bytes) -> int | None:
+        """The device that a root was on when it was last indexed."""
+        row = self.db.execute("SELECT device FROM roots WHERE path_bytes = ?", (root,)).fetchone()
+        return row[0] if row else None
+
+    def keep_root(self, root: bytes, device: int) -> None:
+        """Remember that `root` was indexed now, on `device`."""
+        self.db.execute(
+            "INSERT INTO roots VALUES (?, ?, ?, ?) ON CONFLICT (path_bytes) DO UPDATE"
+            " SET device = excluded.device, last_run_at = excluded.last_run_at",
+            (root, display_path(root), device, utc_now()),
+        )
+
+    # Files
+
+    def known_files(self) -> dict[bytes, KnownFile]:
+        """Every image row by path, in one bulk read."""
+        rows = self.db.execute(
+            "SELECT path_bytes, id, size, mtime_ns, ctime_ns, inode, device, state, gone_at IS NOT NULL FROM images"
+        )
+        return {path: KnownFile._make(values) for path, *values in rows}
+
+    def known_other_files(self) -> dict[bytes, tuple[int, int, int, int]]:
+        """(size, mtime_ns, ctime_ns, inode) of every file known to be no image."""
+        return {path: tuple(rest) for path, *rest in self.db.execute("SELECT * FROM other_files")}
+
+    def keep_other_files(self, files: Iterable[tuple[bytes, int, int, int, int]]) -> None:
+        """Remember files that are no images: (path, size, mtime_ns, ctime_ns, inode)."""
+        self.db.executemany(
+            "INSERT INTO other_files VALUES (?, ?, ?, ?, ?) ON CONFLICT (path_bytes) DO UPDATE SET"
+            " size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, inode = excluded.inode",
+            files,
+        )
+
+    def forget_other_files(self, paths: Iterable[bytes]) -> None:
+        """Files that are gone, or images now."""
+        self.db.executemany("DELETE FROM other_files WHERE path_bytes = ?", ((path,) for path in paths))
+
+    def insert_image(self, path: bytes, columns: Mapping[str, Any]) -> int:
+        """A new row in state 'waiting' (unless `columns` says otherwise); returns its id."""
+        values = {"path": display_path(path), "path_bytes": path, "added_at": utc_now(), **columns}
+        names = ", ".join(values)
+        marks = ", ".join("?" * len(values))
+        cursor = self.db.execute(f"INSERT INTO images ({names}) VALUES ({marks})", tuple(values.values()))
+        return int(cursor.lastrowid or 0)
+
+    def update_image(self, image_id: int, columns: Mapping[str, Any]) -> None:
+        """Change some columns of one row; its id and full-text row stay."""
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        self.db.execute(f"UPDATE images SET {assignments} WHERE id = ?", (*columns.values(), image_id))
+
+    def move_image(self, image_id: int, path: bytes) -> None:
+        """The same picture under another path."""
+        self.update_image(image_id, {"path": display_path(path), "path_bytes": path, "gone_at": None})
+
+    def delete_image(self, image_id: int) -> None:
+        """Forget one row; its vectors are kept for the text's sake until they are swept."""
+        self.db.execute("DELETE FROM images WHERE id = ?", (image_id,))
+
+    def mark_gone(self, image_ids: Iterable[int]) -> None:
+        """Files that were missed under a root that is there."""
+        now = utc_now()
+        self.db.executemany("UPDATE images SET gone_at = ? WHERE id = ?", ((now, image_id) for image_id in image_ids))
+
+    def image(self, image_id: int) -> dict[str, Any] | None:
+        """All columns of one row by name."""
+        return self._one("SELECT * FROM images WHERE id = ?", image_id)
+
+    def images_with_content(self, content_hash: str) -> list[dict[str, Any]]:
+        """Every row, gone or not, whose file has these bytes; described ones first."""
+        return self._all("SELECT * FROM images WHERE content_hash = ? ORDER BY state != 'described', id", content_hash)
+
+    def described_with_pixels(self, pixel_hash: str) -> dict[str, Any] | None:
+        """A described row whose picture has these very pixels, the newest description first."""
+        return self._one(
+            "SELECT * FROM images WHERE pixel_hash = ? AND state = 'described' ORDER BY described_at DESC LIMIT 1",
+            pixel_hash,
+        )
+
+    def past_description(self, content_hash: str) -> dict[str, Any] | None:
+        """The newest replaced description of a file with these bytes."""
+        return self._one("SELECT * FROM past_descriptions WHERE content_hash = ? ORDER BY id DESC LIMIT 1", content_hash)
+
+    # Descriptions
+
+    def waiting_images(self, now: str) -> list[WaitingImage]:
+        """Images that are there and want a description, newest picture first; those that back off are left out."""
+        rows = self.db.execute(
+            "SELECT id, path_bytes, content_hash, pixel_hash, size, mtime_ns, context FROM images"
+            " WHERE state = 'waiting' AND gone_at IS NULL AND content_hash IS NOT NULL"
+            " AND (retry_after IS NULL OR retry_after <= ?)"
+            " ORDER BY coalesce(taken_at, strftime('%Y-%m-%dT%H:%M:%S', mtime_ns / 1000000000, 'unixepoch')) DESC, id",
+            (now,),
+        )
+        return [WaitingImage._make(row) for row in rows]
+
+    def keep_past_description(self, image_id: int) -> None:
+        """Copy the description that a row has now to the history, before it is replaced."""
+        same = (
+            "content_hash, pixel_hash, description, tags, visible_text, engine, model, model_digest, prompt_version,"
+            " language, seconds, described_at"
+        )
+        self.db.execute(
+            f"INSERT INTO past_descriptions (image_id, {same}, replaced_at)"
+            f" SELECT id, {same}, ? FROM images WHERE id = ? AND description IS NOT NULL",
+            (utc_now(), image_id),
+        )
+
+    # Vectors
+
+    def texts_without_passage(self) -> list[dict[str, Any]]:
+        """Rows whose searchable text changed since their passage was last hashed: id and the searched columns."""
+        return self._all(
+            "SELECT id, description, tags, visible_text, caption, keywords, facts FROM images"
+            " WHERE passage_hash IS NULL AND gone_at IS NULL AND description IS NOT NULL"
+        )
+
+    def keep_passages(self, hashes: Iterable[tuple[int, str]]) -> None:
+        """(image id, passage hash) of texts that were just hashed."""
+        self.db.executemany("UPDATE images SET passage_hash = ? WHERE id = ?", ((key, row) for row, key in hashes))
+
+    def embedding_model_id(self, name: str, digest: str, dimension: int) -> int:
+        """The row of an embedding model, made when it is new."""
+        self.db.execute(
+            "INSERT INTO embedding_models (name, digest, dimension) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (name, digest, dimension),
+        )
+        row = self.db.execute("SELECT id FROM embedding_models WHERE name = ? AND digest = ?", (name, digest)).fetchone()
+        return int(row[0])
+
+    def passages_without_vector(self, embedding_model_id: int) -> list[dict[str, Any]]:
+        """One row per distinct text that has no vector of this model: passage_hash, an image's id and the texts."""
+        return self._all(
+            "SELECT min(id) AS id, passage_hash, description, tags, visible_text, caption, keywords, facts FROM images"
+            " WHERE passage_hash IS NOT NULL AND gone_at IS NULL AND description IS NOT NULL AND NOT EXISTS"
+            " (SELECT 1 FROM vectors WHERE embedding_model_id = ? AND vectors.passage_hash = images.passage_hash)"
+            " GROUP BY passage_hash",
+            embedding_model_id,
+        )
+
+    def keep_vectors(self, embedding_model_id: int, vectors: Iterable[tuple[str, bytes]]) -> None:
+        """One batch of (passage_hash, little-endian float16 vector), in one transaction."""
+        with self.transaction():
+            self.db.executemany(
+                "INSERT INTO vectors VALUES (?, ?, ?) ON CONFLICT (embedding_model_id, passage_hash) DO UPDATE"
+                " SET vector = excluded.vector",
+                ((key, embedding_model_id, vector) for key, vector in vectors),
+            )
+
+    def image_vectors(self, embedding_model_id: int) -> Iterator[tuple[int, bytes]]:
+        """(image id, vector) of every described image that is there, by id."""
+        yield from self.db.execute(
+            "SELECT images.id, vector FROM images JOIN vectors USING (passage_hash)"
+            " WHERE embedding_model_id = ? AND gone_at IS NULL AND description IS NOT NULL ORDER BY images.id",
+            (embedding_model_id,),
+        )
+
+    def drop_unused_vectors(self, embedding_model_id: int) -> int:
+        """Forget this model's vectors of texts that no row has any more; returns how many."""
+        cursor = self.db.execute(
+            "DELETE FROM vectors WHERE embedding_model_id = ? AND NOT EXISTS"
+            " (SELECT 1 FROM images WHERE images.passage_hash = vectors.passage_hash)",
+            (embedding_model_id,),
+        )
+        return cursor.rowcount
+
+    # Counts
+
+    def coverage(self) -> Coverage:
+        """How many images are there, described, waiting and failed."""
+        counts = dict(self.db.execute("SELECT state, count(*) FROM images WHERE gone_at IS NULL GROUP BY state"))
+        described, waiting, failed = (counts.get(state, 0) for state in ("described", "waiting", "failed"))
+        return Coverage(described + waiting + failed, described, waiting, failed)
+
+    def _one(self, query: str, *values: Any) -> dict[str, Any] | None:
+        cursor = self.db.execute(query, values)
+        row = cursor.fetchone()
+        return row and {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+    def _all(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        cursor = self.db.execute(query, values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def display_path(path: bytes) -> str:
+    """A path for people: bytes that are not UTF-8 become \\xNN."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def to_json(value: Any) -> str:
+    """JSON as it is stored: readable Cyrillic, no lone surrogates (SQLite text is UTF-8)."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+
+
+def utc_now() -> str:
+    """YYYY-MM-DDTHH:MM:SSZ"""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _make_private(path: str) -> None:
+    """Create the file 0600 before SQLite would create it for everyone to read."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except IsADirectoryError:
+        raise CannotGoOn(path, "is a folder", "name a file for the catalog with --db") from None
+    except FileNotFoundError:
+        raise CannotGoOn(
+            path, "its folder does not exist", "make the folder first, or name another place with --db"
+        ) from None
+    except OSError as error:
+        raise CannotGoOn(path, f"cannot write the catalog ({error.strerror})", "name another place with --db") from None
+
+
+def _connect(path: str, mode: str, extra: str = "") -> sqlite3.Connection:
+    # A URI, so that mode can be given; percent-encoded by hand: urllib.parse would cost a text search 5 ms.
+    name = "".join(
+        chr(byte) if chr(byte).isalnum() and byte < 128 else f"%{byte:02x}" for byte in os.fsencode(os.path.abspath(path))
+    )
+    name = name.replace("%2f", "/")
+    db = sqlite3.connect(
+        f"file:{name}?mode={mode}{extra}", uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    return db
+
+
+def _connect_read_only(path: str) -> sqlite3.Connection:
+    db = _connect(path, "ro")
+    try:
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        db.close()
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        # Read-only media: SQLite cannot make its -shm file. Without a filled -wal the file itself is the whole truth.
+        if _size(path + "-wal") > 0:
+            raise CannotGoOn(
+                path,
+                "its last changes lie in a -wal file that cannot be read on this read-only place",
+                "copy images.db and images.db-wal together to a place where you can write",
+            ) from None
+        db = _connect(path, "ro", "&immutable=1")
+    return db
+
+
+def _check_ours(path: str, db: sqlite3.Connection) -> int:
+    """The schema version (0: a new file); raises CannotGoOn for a foreign or newer file, before anything is written."""
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if tables and application_id != schema.APPLICATION_ID:
+        raise CannotGoOn(path, "is a database of another program", "name the catalog with --db; this file was not changed")
+    if version > schema.SCHEMA_VERSION:
+        raise CannotGoOn(
+            path,
+            f"made by a newer image-catalog (schema {version}, this one knows {schema.SCHEMA_VERSION})",
+            "update image-catalog; the file was not changed",
+        )
+    return int(version)
+
+
+def _keep_copy(path: str, db: sqlite3.Connection, version: int) -> None:
+    """A whole copy of an older catalog beside it, before it is changed."""
+    copy = f"{path}.schema{version}.bak"
+    if not os.path.exists(copy):
+        db.execute("VACUUM INTO ?", (copy + ".tmp",))
+        os.replace(copy + ".tmp", copy)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
+
+
+@contextmanager
+def _errors_of(path: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _as_user_error(path, error) from error
+
+
+def _as_user_error(path: str, error: sqlite3.Error) -> BaseException:
+    """SQLite's error as a line for the user; an error that only a bug can cause stays what it is."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    known = {
+        sqlite3.SQLITE_NOTADB: (
+            "is not an image-catalog database",
+            "name the catalog with --db; this file was not changed",
+        ),
+        sqlite3.SQLITE_CORRUPT: ("is damaged", "restore a copy, or move it away and index again; it was not changed"),
+        sqlite3.SQLITE_FULL: ("disk full", "free some space and run again: finished work is kept"),
+        sqlite3.SQLITE_BUSY: ("is locked by another program", "close that program and run again"),
+        sqlite3.SQLITE_LOCKED: ("is locked by another program", "close that program and run again"),
+        sqlite3.SQLITE_READONLY: ("cannot write: the file or its folder is read-only", "name another place with --db"),
+        sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "check that the file and its folder can be read and written"),
+        sqlite3.SQLITE_IOERR: (
+            f"the disk failed ({error})",
+            "check the disk and its free space: finished work is kept",
+        ),
+        sqlite3.SQLITE_PERM: ("permission denied", "check the owner of the file"),
+    }
+    if "no such module: fts5" in str(error):
+        return CannotGoOn("SQLite", "this Python's SQLite has no FTS5", "install a Python whose SQLite has FTS5")
+    if code not in known:
+        return error
+    return CannotGoOn(path, *known[code])
