@@ -18,7 +18,20 @@ from image_catalog import schema
 from image_catalog.errors import CannotGoOn
 
 BUSY_SECONDS = 30.0
-_IN_CHUNKS_OF = 500
+# A description and how it was made: what moves together when a picture is copied or described anew.
+DESCRIPTION_COLUMNS = (
+    "description",
+    "tags",
+    "visible_text",
+    "engine",
+    "model",
+    "model_digest",
+    "prompt_version",
+    "language",
+    "seconds",
+    "described_at",
+)
+NO_FAILURE: dict[str, Any] = {"failure_kind": None, "failure_reason": None, "attempts": 0, "retry_after": None}
 
 
 class KnownFile(NamedTuple):
@@ -264,6 +277,20 @@ class Catalog:
         )
         return [WaitingImage._make(row) for row in rows]
 
+    def wait_again(self, image_ids: Iterable[int]) -> None:
+        """These images want a new description; the one that they have stays until it comes."""
+        self.db.executemany(
+            "UPDATE images SET state = 'waiting', attempts = 0, retry_after = NULL WHERE id = ?",
+            ((image_id,) for image_id in image_ids),
+        )
+
+    def described_images(self) -> list[dict[str, Any]]:
+        """How each described image that is there was described: id, path_bytes, engine, model, prompt_version, language."""
+        return self._all(
+            "SELECT id, path_bytes, engine, model, prompt_version, language FROM images"
+            " WHERE state = 'described' AND gone_at IS NULL"
+        )
+
     def keep_past_description(self, image_id: int) -> None:
         """Copy the description that a row has now to the history, before it is replaced."""
         same = (
@@ -341,6 +368,40 @@ class Catalog:
         counts = dict(self.db.execute("SELECT state, count(*) FROM images WHERE gone_at IS NULL GROUP BY state"))
         described, waiting, failed = (counts.get(state, 0) for state in ("described", "waiting", "failed"))
         return Coverage(described + waiting + failed, described, waiting, failed)
+
+    def failed_images(self) -> list[dict[str, Any]]:
+        """Images that are there and failed, by path: path_bytes, failure_kind, failure_reason, attempts."""
+        return self._all(
+            "SELECT path_bytes, failure_kind, failure_reason, attempts FROM images"
+            " WHERE state = 'failed' AND gone_at IS NULL ORDER BY path_bytes"
+        )
+
+    def status(self) -> dict[str, Any]:
+        """Counts by state, by folder and by kind of failure, and the pace of the last 100 descriptions in seconds."""
+        pace = self.db.execute(
+            "SELECT avg(seconds) FROM"
+            " (SELECT seconds FROM images WHERE seconds IS NOT NULL ORDER BY described_at DESC LIMIT 100)"
+        ).fetchone()[0]
+        failures = self._all(
+            "SELECT failure_kind AS kind, count(*) AS images FROM images WHERE state = 'failed' AND gone_at IS NULL"
+            " GROUP BY kind ORDER BY images DESC"
+        )
+        return self.coverage()._asdict() | {
+            "seconds_per_description": pace,
+            "failures": failures,
+            "folders": self._folders(),
+            "last_run": self.last_run(),
+        }
+
+    def _folders(self) -> list[dict[str, Any]]:
+        folders: dict[bytes, dict[str, Any]] = {}
+        for path, state in self.db.execute("SELECT path_bytes, state FROM images WHERE gone_at IS NULL ORDER BY path_bytes"):
+            name = os.path.dirname(path)
+            new = {"path": os.fsdecode(name), "images": 0, "described": 0, "waiting": 0, "failed": 0}
+            folder = folders.setdefault(name, new)
+            folder["images"] += 1
+            folder[state] += 1
+        return list(folders.values())
 
     def _one(self, query: str, *values: Any) -> dict[str, Any] | None:
         cursor = self.db.execute(query, values)
