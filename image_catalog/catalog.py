@@ -224,13 +224,13 @@ class Catalog:
         values = {"path": display_path(path), "path_bytes": path, "added_at": utc_now(), **columns}
         names = ", ".join(values)
         marks = ", ".join("?" * len(values))
-        cursor = self.db.execute(f"INSERT INTO images ({names}) VALUES ({marks})", tuple(values.values()))
+        cursor = self.db.execute(f"INSERT INTO images ({names}) VALUES ({marks})", _storable(values))
         return int(cursor.lastrowid or 0)
 
     def update_image(self, image_id: int, columns: Mapping[str, Any]) -> None:
         """Change some columns of one row; its id and full-text row stay."""
         assignments = ", ".join(f"{name} = ?" for name in columns)
-        self.db.execute(f"UPDATE images SET {assignments} WHERE id = ?", (*columns.values(), image_id))
+        self.db.execute(f"UPDATE images SET {assignments} WHERE id = ?", (*_storable(columns), image_id))
 
     def move_image(self, image_id: int, path: bytes) -> None:
         """The same picture under another path."""
@@ -388,6 +388,10 @@ class Catalog:
         )
         return self.coverage()._asdict() | {
             "seconds_per_description": pace,
+            "models": self._all(
+                "SELECT engine, model, count(*) AS images FROM images WHERE state = 'described' AND gone_at IS NULL"
+                " GROUP BY engine, model ORDER BY images DESC"
+            ),
             "failures": failures,
             "folders": self._folders(),
             "last_run": self.last_run(),
@@ -412,6 +416,14 @@ class Catalog:
         cursor = self.db.execute(query, values)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def _storable(columns: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Values that SQLite takes: text is UTF-8, so a lone surrogate (a model's or a camera's) becomes a question mark."""
+    return tuple(
+        value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) and not value.isascii() else value
+        for value in columns.values()
+    )
 
 
 def display_path(path: bytes) -> str:

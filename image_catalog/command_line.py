@@ -91,6 +91,21 @@ class ArgumentParser(argparse.ArgumentParser):
         self.add_argument("--version", action="version", version=f"image-catalog {__version__}")
         self.add_argument("--debug", action="store_true", help="on an error show where in the program it arose")
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Options may stand between the files: `DIR -r DIR`, which argparse refuses by default.
+
+        Its remedy (intermixed) forgets what `--` means, so what follows that is marked by a NUL, which no argument can hold.
+        """
+        arguments = list(sys.argv[1:] if args is None else args)
+        if "--" in arguments:
+            end = arguments.index("--")
+            arguments[end:] = ["\0" + argument for argument in arguments[end + 1 :]]
+        parsed = self.parse_intermixed_args(arguments, namespace)
+        for name, value in vars(parsed).items():
+            if isinstance(value, list):
+                setattr(parsed, name, [item.removeprefix("\0") if isinstance(item, str) else item for item in value])
+        return parsed
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
 

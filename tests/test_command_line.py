@@ -215,3 +215,21 @@ def test_colour_needs_a_terminal_and_no_no_color() -> None:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files", "recursive"),
+    [
+        (["a", "-r", "b"], ["a", "b"], True),
+        (["-r", "a", "b"], ["a", "b"], True),
+        (["--", "-rf.jpg", "--"], ["-rf.jpg", "--"], False),
+        (["a", "-r", "--", "-b", "c"], ["a", "-b", "c"], True),
+        ([], [], False),
+    ],
+)
+def test_options_and_files_may_stand_in_any_order(arguments: list[str], files: list[str], recursive: bool) -> None:
+    parser = command_line.ArgumentParser("what it does", "an example")
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("-r", action="store_true")
+    parsed = parser.parse_args(arguments)
+    assert (parsed.files, parsed.r) == (files, recursive)
