@@ -3,23 +3,34 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 ./install.sh requirements.txt requirements-offline.txt
-python=.venv/bin/python
 catalog=demo/images.db
+some_failed=1 cannot_go_on=3 # exit codes of index_images.py
 mkdir -p demo
 
 step() {
     printf '\n$ python'
     for word in "$@"; do case $word in *' '*) printf ' "%s"' "$word" ;; *) printf ' %s' "$word" ;; esac; done
     printf '\n'
-    "$python" "$@"
+    .venv/bin/python "$@"
 }
 
+code=0
 if [ -e "$catalog" ]; then
-    step index_images.py samples -r --db "$catalog"
-elif ! step index_images.py samples -r --db "$catalog" --engine ollama; then
-    printf '\nNo vision model describes the pictures here, so the captions that the samples carry serve as descriptions:\n'
-    step index_images.py samples -r --db "$catalog" --engine captions
+    step index_images.py samples -r --db "$catalog" || code=$? # the catalog remembers who describes
+else
+    step index_images.py samples -r --db "$catalog" --engine ollama || code=$?
 fi
+if [ "$code" -eq "$cannot_go_on" ]; then
+    printf '\n%s\n%s\n' "No vision model answers here, so the captions that the samples carry serve as descriptions. To have a model" \
+        "describe them: install Ollama, then  ollama pull gemma3:4b && rm -r demo && ./demo.sh"
+    code=0
+    step index_images.py samples -r --db "$catalog" --engine captions || code=$?
+fi
+case $code in
+0) ;;
+"$some_failed") printf '\nThe pictures named above have no description; on with the others.\n' ;;
+*) exit "$code" ;; # stopped by Ctrl-C, disk full, ...: going on would hide it
+esac
 step index_images.py --status --db "$catalog"
 step create_faiss_index.py --db "$catalog"
 for query in "горы на закате" "a cat" "зима Сочи canon"; do

@@ -143,6 +143,13 @@ class Catalog:
             raise
         self.db.execute("COMMIT")
 
+    def share_writing(self) -> None:
+        """For a second writer beside an index run: leave moving the -wal into the file to that run.
+
+        SQLite 3.7.0 to 3.51.2 can damage a WAL database when two connections checkpoint at the same moment.
+        """
+        self.db.execute("PRAGMA wal_autocheckpoint = 0")
+
     # Settings
 
     def setting(self, name: str) -> str | None:
@@ -324,6 +331,12 @@ class Catalog:
         )
         row = self.db.execute("SELECT id FROM embedding_models WHERE name = ? AND digest = ?", (name, digest)).fetchone()
         return int(row[0])
+
+    def embedding_model(self, embedding_model_id: int) -> dict[str, Any]:
+        """name, digest and dimension of a model whose vectors are stored."""
+        row = self._one("SELECT name, digest, dimension FROM embedding_models WHERE id = ?", embedding_model_id)
+        assert row is not None
+        return row
 
     def passages_without_vector(self, embedding_model_id: int) -> list[dict[str, Any]]:
         """One row per distinct text that has no vector of this model: passage_hash, an image's id and the texts."""

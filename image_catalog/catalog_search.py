@@ -1,124 +1,226 @@
-"""What a search reads from images.db: which rows have a word, which pass a filter, what they say. SQL and nothing else."""
+"""What a search reads from images.db: which rows have a word, which pass a filter, what they say. SQL and nothing else.
+
+Ids are images.id. Sets of ids, not rows, go to and fro: full-text and column indexes give them without touching the wide rows.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from image_catalog.catalog import Catalog
+from image_catalog import words
 from image_catalog.errors import UsageError
 from image_catalog.query import Term
+from image_catalog.search_filter import Filter, Near
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from image_catalog.catalog import Catalog
 
 _KM_PER_DEGREE = 111.195  # of latitude, on a sphere of 6,371 km
-_IDS_AT_ONCE = 500
-
-
-class Filter(NamedTuple):
-    """What must be true of an image whatever is searched for; None or empty: anything."""
-
-    after: str | None = None  # taken at or after, YYYY-MM-DD…
-    before: str | None = None  # taken before
-    camera: str | None = None  # part of maker or model
-    lens: str | None = None
-    folder: bytes | None = None  # absolute
-    near: tuple[float, float, float] | None = None  # latitude, longitude, kilometres
-    format: str | None = None
-    tags: tuple[str, ...] = ()
-    min_size: int | None = None  # pixels of the long side
-
-    def is_empty(self) -> bool:
-        """Whether it lets everything through."""
-        return self == Filter()
+_EARTH_RADIUS = 6371.0  # km
+_IDS_AT_ONCE = 900  # below SQLite's smallest limit of bound values
+_MOST_NAMES_SHOWN = 8
+_TEXTS = ("description", "tags", "visible_text", "caption", "keywords", "facts")
 
 
 class SearchableCatalog:
     """The reading side of a catalog, for one search."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
         self._db = catalog.db
+
+    def size(self) -> int:
+        """As good as the number of rows, and known without counting them."""
+        return int(self._value("SELECT max(id) FROM images") or 0)
+
+    def gone_ids(self) -> set[int]:
+        """Images whose file was missed: they are never found."""
+        return self._ids("SELECT id FROM images WHERE gone_at IS NOT NULL")
+
+    def ids_not_embedded(self, embedded: set[int]) -> set[int]:
+        """Described images that are there and not among `embedded`, or whose text changed since it was."""
+        described = self._ids("SELECT id FROM images WHERE gone_at IS NULL AND state = 'described'")
+        changed = "SELECT id FROM images WHERE passage_hash IS NULL AND gone_at IS NULL AND description IS NOT NULL"
+        return (described - embedded) | self._ids(changed)
+
+    def generation(self) -> int:
+        """A number that grows with every change of what can be searched."""
+        return int(self._value("SELECT number FROM generation"))
 
     # Words
 
-    def ids_with(self, term: Term) -> set[int]:
-        """Images, gone or not, in which `term` occurs."""
-        return {row[0] for row in self._db.execute("SELECT rowid FROM images_fts WHERE images_fts MATCH ?", (_match(term),))}
+    def count_with(self, term: Term) -> int:
+        """How many images, gone or not, have `term`."""
+        return int(self._value("SELECT count(*) FROM images_fts WHERE images_fts MATCH ?", _match(term)))
 
-    def ranked(self, terms: Sequence[Term]) -> dict[int, float]:
-        """Images with at least one of `terms` and their bm25 (higher is better)."""
-        if not terms:
-            return {}
-        expression = " OR ".join(f"({_match(term)})" for term in terms)
-        query = "SELECT rowid, -bm25(images_fts) FROM images_fts WHERE images_fts MATCH ?"
-        return dict(self._db.execute(query, (expression,)))
+    def ids_with(self, term: Term, among: Sequence[Term] = ()) -> Iterable[int]:
+        """Images, gone or not, that have `term`; with `among` only those that also have one of these."""
+        expression = _match(term)
+        if among:
+            expression = f"{expression} AND ({_match_any(among)})"
+        rows = self._db.execute("SELECT rowid FROM images_fts WHERE images_fts MATCH ?", (expression,))
+        return (row[0] for row in rows)
+
+    def newest_with_all(self, terms: Sequence[Term], count: int) -> list[int]:
+        """The `count` images last added that have all of `terms`."""
+        query = "SELECT rowid FROM images_fts WHERE images_fts MATCH ? ORDER BY rowid DESC LIMIT ?"
+        return [row[0] for row in self._db.execute(query, (_match_all(terms), count))]
+
+    def bm25(self, terms: Sequence[Term], ids: Sequence[int]) -> dict[int, float]:
+        """How well each of `ids`, which have all of `terms`, fits them by FTS5's bm25: higher is better."""
+        # The plus keeps SQLite from looking up every id by itself; whole numbers need no quoting.
+        query = f"SELECT rowid, -bm25(images_fts) FROM images_fts WHERE images_fts MATCH ? AND +rowid IN ({_list(ids)})"
+        return dict(self._db.execute(query, (_match_all(terms),)))
 
     def ranked_by_expression(self, expression: str) -> dict[int, float]:
-        """The same for a raw FTS5 expression; raises UsageError with FTS5's own words when it is not one."""
+        """Images that match a raw FTS5 expression, and their bm25; raises UsageError with FTS5's own words if it is none."""
         query = "SELECT rowid, -bm25(images_fts) FROM images_fts WHERE images_fts MATCH ?"
         try:
-            return dict(self._db.execute(query, (expression,)))
+            return dict(self._db.execute(query, (expression.encode("utf-8", "replace").decode(),)))
         except sqlite3.OperationalError as error:
             raise UsageError("--fts-syntax", str(error), "see https://sqlite.org/fts5.html#full_text_query_syntax") from None
 
-    def near_words(self, stem: str, count: int = 3) -> list[str]:
-        """Words of the catalog that begin like `stem`, the most frequent first: for "did you mean"."""
-        rows = self._db.execute(
-            "SELECT term FROM images_vocabulary WHERE col IN ('description', 'tags', 'facts', 'caption', 'visible_text')"
-            " AND term >= ? AND term < ? GROUP BY term ORDER BY sum(doc) DESC LIMIT ?",
-            (stem[:3], stem[:3] + "\U0010ffff", 200),
+    def vocabulary(self, beginning: str = "") -> Iterator[tuple[str, int]]:
+        """Words as they stand in the texts, in lower case, that begin so, and in how many texts each occurs."""
+        columns = ", ".join(f"'{name}'" for name in _TEXTS)
+        yield from self._db.execute(
+            f"SELECT term, sum(doc) FROM images_vocabulary WHERE term >= ? AND term < ? AND col IN ({columns}) GROUP BY term",
+            (beginning, beginning + "\U0010ffff"),
         )
-        from difflib import get_close_matches
-
-        return get_close_matches(stem, [row[0] for row in rows], n=count, cutoff=0.6)
 
     # Filters
 
     def ids_passing(self, wanted: Filter) -> set[int]:
-        """Images that are there and pass the filter."""
-        conditions, values = _conditions(wanted)
-        query = f"SELECT id, latitude, longitude FROM images WHERE {' AND '.join(conditions)}"
-        rows = self._db.execute(query, values)
-        if wanted.near is None:
-            return {row[0] for row in rows}
-        latitude, longitude, kilometres = wanted.near
+        """Images, gone or not, that pass a filter that is not empty. Raises UsageError for a name that the catalog lacks."""
+        sets = [*self._by_columns(wanted), *map(self._by_tag, wanted.tags), *map(self._by_folder, wanted.folders)]
+        sets += (self._by_name("camera", ("camera_make", "camera_model"), text, _has_parts) for text in wanted.cameras)
+        sets += (self._by_name("lens", ("lens",), text, _has_parts) for text in wanted.lenses)
+        sets += (self._by_name("format", ("format",), text, _is_same) for text in wanted.formats)
+        sets += map(self._by_place, wanted.near)
+        return set.intersection(*sets)
+
+    def _by_columns(self, wanted: Filter) -> Iterator[set[int]]:
+        if wanted.after or wanted.before:
+            last = wanted.before or "9999-99"
+            yield self._ids("SELECT id FROM images WHERE taken_at >= ? AND taken_at < ?", wanted.after or "", last)
+        if wanted.min_size:
+            yield self._ids("SELECT id FROM images WHERE max(width, height) >= ?", wanted.min_size)
+        if wanted.orientation:
+            sign = {"landscape": ">", "portrait": "<", "square": "="}[wanted.orientation]
+            yield self._ids(f"SELECT id FROM images WHERE width {sign} height")
+        if wanted.has_text:
+            yield self._ids("SELECT id FROM images WHERE trim(visible_text) != ''")
+
+    def _by_folder(self, folder: str) -> set[int]:
+        """The folder by the name that was given, or where it leads to through links."""
+        found: set[int] = set()
+        for path in {os.fsencode(folder), os.fsencode(os.path.realpath(folder))}:
+            start = path.rstrip(b"/") + b"/"
+            found |= self._ids("SELECT id FROM images WHERE path_bytes >= ? AND path_bytes < ?", start, start[:-1] + b"0")
+        return found
+
+    def _by_tag(self, tag: str) -> set[int]:
+        """Has this very tag or keyword, in whatever form."""
+        stems = words.stems(tag).split()
+        candidates = list(self.ids_with(Term((tuple(stems),)))) if stems else []
+        query = "SELECT id, tags, keywords FROM images WHERE id IN"
+        return {row[0] for row in self._rows_of(query, candidates) if stems in _stems_of_lists(row[1:])}
+
+    def _by_place(self, near: Near) -> set[int]:
+        if not near.name:
+            return self._around(near.latitude, near.longitude, near.kilometres)
+        there = self._by_name("near", ("place", "place_ru"), near.name, _is_place)
+        if not near.kilometres:
+            return there
+        query = "SELECT DISTINCT round(latitude, 2), round(longitude, 2) FROM images WHERE latitude IS NOT NULL AND id IN"
+        positions = self._rows_of(query, list(there))
+        return there.union(*(self._around(row[0], row[1], near.kilometres) for row in positions))
+
+    def _around(self, latitude: float, longitude: float, kilometres: float) -> set[int]:
+        reach = kilometres / _KM_PER_DEGREE
+        rows = self._db.execute(
+            "SELECT id, latitude, longitude FROM images WHERE latitude BETWEEN ? AND ? AND longitude IS NOT NULL",
+            (latitude - reach, latitude + reach),
+        )
         return {row[0] for row in rows if kilometres_between(row[1], row[2], latitude, longitude) <= kilometres}
 
-    def all_ids(self) -> set[int]:
-        """Images that are there."""
-        return {row[0] for row in self._db.execute("SELECT id FROM images WHERE gone_at IS NULL")}
-
-    def newest_first(self, ids: Iterable[int]) -> list[int]:
-        """`ids` by when the picture was taken (else changed), newest first."""
-        taken = {
-            row[0]: row[1]
-            for row in self._db.execute(
-                "SELECT id, coalesce(taken_at, strftime('%Y-%m-%dT%H:%M:%S', mtime_ns / 1000000000, 'unixepoch')) FROM images"
-            )
-        }
-        return sorted(ids, key=lambda image_id: (taken.get(image_id, ""), -image_id), reverse=True)
+    def _by_name(self, option: str, columns: tuple[str, ...], text: str, fits: Callable[[str, list[str]], bool]) -> set[int]:
+        """Images whose `columns` hold one of the names that fit `text`; raises UsageError, naming others, when there is none."""
+        listed = ", ".join(columns)
+        known = self._db.execute(f"SELECT {listed}, count(*) FROM images GROUP BY {listed} ORDER BY count(*) DESC").fetchall()
+        names = [[name for name in row[:-1] if name] for row in known]
+        fitting = [row[:-1] for row, name in zip(known, names, strict=True) if name and fits(text, name)]
+        if not fitting:
+            shown = list(dict.fromkeys(" ".join(name) for name in names if name))
+            more = ", …" if len(shown) > _MOST_NAMES_SHOWN else ""
+            there = f"there are: {', '.join(shown[:_MOST_NAMES_SHOWN])}{more}" if shown else "no picture has one"
+            raise UsageError(f"--{option}", f"no picture in this catalog has {text}", there)
+        is_one = " AND ".join(f"{column} IS ?" for column in columns)
+        return set().union(*(self._ids(f"SELECT id FROM images WHERE {is_one}", *row) for row in fitting))
 
     # Rows
 
+    def newest_first(self) -> Iterator[int]:
+        """All images, gone or not, by when the picture was taken (else the file changed), newest first; read lazily."""
+        from heapq import merge
+
+        dated = self._db.execute("SELECT taken_at, id FROM images WHERE taken_at IS NOT NULL ORDER BY taken_at DESC, id")
+        undated = self._db.execute(
+            "SELECT strftime('%Y-%m-%dT%H:%M:%S', mtime_ns / 1000000000, 'unixepoch') AS changed, id FROM images"
+            " WHERE taken_at IS NULL ORDER BY changed DESC, id"
+        )
+        return (row[1] for row in merge(dated, undated, key=lambda row: row[0] or "", reverse=True))
+
+    def sort_keys(self, ids: Sequence[int], column: str) -> dict[int, Any]:
+        """`date` or `path` of each of `ids`, to sort them by."""
+        dates = "coalesce(taken_at, strftime('%Y-%m-%dT%H:%M:%S', mtime_ns / 1000000000, 'unixepoch'))"
+        chosen = {"date": dates, "path": "path_bytes"}[column]
+        return dict(self._rows_of(f"SELECT id, {chosen} FROM images WHERE id IN", ids))
+
+    def content_hashes(self, ids: Sequence[int]) -> dict[int, str | None]:
+        """What tells equal files."""
+        return dict(self._rows_of("SELECT id, content_hash FROM images WHERE id IN", ids))
+
+    def paths_of_contents(self, hashes: Iterable[str]) -> dict[str, list[bytes]]:
+        """Where the files are that are there and have one of these contents, by content hash."""
+        found: dict[str, list[bytes]] = {content: [] for content in hashes}
+        marks = ", ".join("?" * len(found))
+        query = f"SELECT content_hash, path_bytes FROM images WHERE gone_at IS NULL AND content_hash IN ({marks})"
+        for content, path in sorted(self._db.execute(query, tuple(found))):
+            found[content].append(path)
+        return found
+
+    def ids_of_same_content(self, image_id: int) -> set[int]:
+        """An image and all that are equal to it."""
+        same = "SELECT id FROM images WHERE content_hash = (SELECT content_hash FROM images WHERE id = ?)"
+        return self._ids(same, image_id) | {image_id}
+
     def rows(self, ids: Sequence[int]) -> list[dict[str, Any]]:
-        """What is shown of each image, in the order of `ids`."""
-        found: dict[int, dict[str, Any]] = {}
-        for start in range(0, len(ids), _IDS_AT_ONCE):
-            part = ids[start : start + _IDS_AT_ONCE]
-            marks = ", ".join("?" * len(part))
-            cursor = self._db.execute(f"SELECT * FROM images WHERE id IN ({marks})", tuple(part))
-            names = [column[0] for column in cursor.description]
-            for values in cursor:
-                row = dict(zip(names, values, strict=True))
-                found[row["id"]] = _shown(row)
+        """All columns of each image, in the order of `ids`."""
+        cursor = self._db.execute(f"SELECT * FROM images WHERE id IN ({_list(ids)})")
+        names = [column[0] for column in cursor.description]
+        found = {row["id"]: row for row in (dict(zip(names, values, strict=True)) for values in cursor)}
         return [found[image_id] for image_id in ids if image_id in found]
 
     def id_of_path(self, path: bytes) -> int | None:
-        """The image at a path."""
+        """The image at a path, gone or not."""
         row = self._db.execute("SELECT id FROM images WHERE path_bytes = ?", (path,)).fetchone()
         return row[0] if row else None
+
+    def _ids(self, query: str, *values: Any) -> set[int]:
+        return {row[0] for row in self._db.execute(query, values)}
+
+    def _value(self, query: str, *values: Any) -> Any:
+        return self._db.execute(query, values).fetchone()[0]
+
+    def _rows_of(self, query: str, ids: Sequence[int]) -> Iterator[Any]:
+        """The rows of a query that ends in `id IN`, for as many ids as there are."""
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            yield from self._db.execute(f"{query} ({_list(ids[start : start + _IDS_AT_ONCE])})")
 
 
 def kilometres_between(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
@@ -127,61 +229,45 @@ def kilometres_between(latitude: float, longitude: float, other_latitude: float,
 
     a, b = radians(latitude), radians(other_latitude)
     half = sin((a - b) / 2) ** 2 + cos(a) * cos(b) * sin(radians(longitude - other_longitude) / 2) ** 2
-    return 2 * 6371.0 * asin(min(1.0, sqrt(half)))
+    return 2 * _EARTH_RADIUS * asin(min(1.0, sqrt(half)))
+
+
+def _list(ids: Iterable[int]) -> str:
+    return ", ".join(map(str, map(int, ids)))
+
+
+def _match_all(terms: Sequence[Term]) -> str:
+    return " AND ".join(map(_match, terms))
+
+
+def _match_any(terms: Sequence[Term]) -> str:
+    return " OR ".join(map(_match, terms))
 
 
 def _match(term: Term) -> str:
-    """An FTS5 expression in which nothing that was typed is syntax: every stem is a quoted string."""
-    quoted = '"' + " ".join(stem.replace('"', '""') for stem in term.stems) + '"'
-    if term.is_prefix:  # a beginning is looked for in the words as they stand as well as in stems
-        return f"{quoted} *"
-    return f"stems : {quoted}"
+    """An FTS5 expression in which nothing that was typed is syntax: every phrase is a quoted string."""
+    mark, column = (" *", "") if term.is_beginning else ("", "stems : ")
+    quoted = (f'"{" ".join(phrase)}"{mark}' for phrase in term.phrases)  # stems are letters and digits only
+    return f"({column}({' OR '.join(quoted)}))"
 
 
-def _conditions(wanted: Filter) -> tuple[list[str], list[Any]]:
-    conditions, values = ["gone_at IS NULL"], []
-
-    def add(condition: str, *condition_values: Any) -> None:
-        conditions.append(condition)
-        values.extend(condition_values)
-
-    if wanted.after:
-        add("taken_at >= ?", wanted.after)
-    if wanted.before:
-        add("taken_at < ?", wanted.before)
-    if wanted.camera:
-        add("coalesce(camera_make, '') || ' ' || coalesce(camera_model, '') LIKE ? ESCAPE '\\'", _part(wanted.camera))
-    if wanted.lens:
-        add("lens LIKE ? ESCAPE '\\'", _part(wanted.lens))
-    if wanted.folder is not None:
-        start = wanted.folder.rstrip(b"/") + b"/"
-        add("path_bytes >= ? AND path_bytes < ?", start, start[:-1] + b"0")  # "0" follows "/"
-    if wanted.near is not None:
-        latitude, _, kilometres = wanted.near
-        reach = kilometres / _KM_PER_DEGREE
-        add("longitude IS NOT NULL AND latitude BETWEEN ? AND ?", latitude - reach, latitude + reach)
-    if wanted.format:
-        add(
-            "format = ? COLLATE NOCASE",
-            {"JPG": "JPEG", "HEIC": "HEIF", "TIF": "TIFF"}.get(wanted.format.upper(), wanted.format),
-        )
-    if wanted.min_size:
-        add("max(width, height) >= ?", wanted.min_size)
-    for tag in wanted.tags:
-        add(
-            "id IN (SELECT rowid FROM images_fts WHERE images_fts MATCH ?)",
-            '{tags keywords} : "' + tag.replace('"', '""') + '"',
-        )
-    return conditions, values
+def _has_parts(text: str, names: list[str]) -> bool:
+    """Every part of `text` is in one of the names: `canon 5d` fits Canon, EOS 5D."""
+    name = " ".join(names).casefold()
+    return all(part in name for part in text.casefold().split())
 
 
-def _part(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+def _is_same(text: str, names: list[str]) -> bool:
+    return text in names
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    row["path"] = os.fsdecode(row.pop("path_bytes"))
-    for name in ("tags", "keywords"):
-        row[name] = json.loads(row[name]) if row[name] else []
-    return row
+def _is_place(text: str, names: list[str]) -> bool:
+    """`names` is a place in two languages, each `town, city, region, country`: is one of these parts meant, in any form?"""
+    wanted = words.stems(text)
+    return any(wanted == words.stems(part) for name in names for part in (*name.split(","), name)) and bool(wanted)
+
+
+def _stems_of_lists(texts: Iterable[str | None]) -> list[list[str]]:
+    import json
+
+    return [words.stems(str(item)).split() for text in texts if text for item in json.loads(text)]

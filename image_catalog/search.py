@@ -1,212 +1,224 @@
-"""A query -> one ranked list, by words and by meaning.
+"""A query -> one ranked list of pictures, by words and by meaning.
 
-Owns ranking. Reads rows through catalog_search and vectors through vector_index; loads numpy, faiss and the encoder only when
-meaning is asked for and an index is there. Prints nothing: what the user should know comes back as notes.
-
-Words and meaning are fused by how much of the query the words of a picture cover, not by rank: rank fusion was measured to cost
-10 points of R@1 on paraphrases and to break search across languages, because some picture always shares a common word.
+Owns the question, the answer and the way from one to the other; what words are worth is in coverage, how they are weighed against
+meaning in fusion. Prints nothing: what the user should know comes back as notes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import log
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 
-from image_catalog.catalog import Catalog
-from image_catalog.catalog_search import Filter, SearchableCatalog
-from image_catalog.errors import UserError
+from image_catalog import ranking
+from image_catalog.catalog_search import SearchableCatalog
+from image_catalog.coverage import Scope
+from image_catalog.errors import UsageError, UserError
 from image_catalog.query import Query, Term, parse
+from image_catalog.ranking import Meaning, Question, Ranking
+from image_catalog.record import Record
+from image_catalog.search_filter import Filter, read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from image_catalog.catalog import Catalog
+
+__all__ = ["MODES", "SORTS", "Hit", "Meaning", "Request", "Result", "run"]
 
 MODES = ("hybrid", "semantic", "text")
-# score = z(cosine) + 4 * coverage^4: z makes any model's cosines comparable, the fourth power lets only (nearly) whole
-# coverage speak. The optimum was flat over six settings and three models.
-_COVERAGE_WEIGHT = 4.0
-_COVERAGE_POWER = 4
-_MOST_BY_WORDS = 2000
-_LEAST_BY_MEANING = 200
+SORTS = ("score", "date", "path")
+# Below this part of the best score a picture is a weaker match: measured, 2 to 8 % of the right pictures are.
+_WEAK = 0.6
+_COMPARED_AT_ONCE = 16
 
 
-class Request(NamedTuple):
-    """What is asked. An empty text with a filter lists what passes it, newest first."""
+class Request(Record):
+    """What is asked. Without a text, `like` and `unlike`, what passes the filter is listed, newest first.
+
+    `like` is the id of a picture to which others are similar, or the description of one that is not in the catalog; `unlike` is a
+    text for what should not be in the picture.
+    """
 
     text: str = ""
     mode: str = "hybrid"
     filter: Filter = Filter()
     limit: int = 10
     offset: int = 0
+    sort: str = "score"
     min_score: float | None = None
     is_fts_syntax: bool = False
+    like: int | str | None = None
+    unlike: str = ""
 
 
-class Hit(NamedTuple):
-    """A picture that was found: its row, the score that ranked it, and why.
+class Hit(Record):
+    """A picture that was found: its row, and why.
 
-    `coverage` is the share of the query (by idf) that its words cover, 0 to 1; `cosine` that of query and description, None
-    where it has no vector or meaning was not asked.
+    `score` is the coverage by text, the cosine by semantic, and by hybrid what fusion says. `coverage` is the share of the query
+    that its words cover, 0 to 1; `cosine` that of query and description, None where it has no vector or meaning was not asked.
+    `other_paths` are equal files.
     """
 
     row: dict[str, Any]
     score: float
     coverage: float
     cosine: float | None
+    is_weak: bool
+    other_paths: tuple[bytes, ...] = ()
 
 
-class Result(NamedTuple):
-    """The hits of one page, and what the user should know: `notes` say what was not searched and what mends it."""
+class Result(Record):
+    """The hits of one page, and what the user should know.
+
+    `mode` is what was really done: `text` where there is no vector index, `list` without a query, `fts`. `missing` are the words
+    that no picture has. `behind`: how many descriptions the vector index lacks, None when it was not asked.
+    """
 
     hits: list[Hit]
     query: Query
-    mode: str  # what was really done: without a vector index, hybrid is text
-    found: int  # by words or filter, before the page was cut; meaning finds something for everything
-    vectors: int | None  # in the index, None without one
-    notes: list[str]
-
-
-class Meaning(NamedTuple):
-    """The semantic leg: an open VectorIndex and a function that embeds the query into its space."""
-
-    index: Any
-    encode: Callable[[str], Any]
+    mode: str
+    has_more: bool
+    missing: tuple[Term, ...]
+    behind: int | None
     notes: list[str]
 
 
 def run(catalog: Catalog, request: Request, open_meaning: Callable[[], Meaning]) -> Result:
-    """Answer `request`. `open_meaning` is called only when meaning is needed; the UserError that it raises becomes a note."""
-    search = _Search(SearchableCatalog(catalog), request)
-    if not request.text.strip() or request.is_fts_syntax or request.mode == "text":
-        return search.by_words([])
-    try:
-        meaning = open_meaning()
-        return search.by_meaning(meaning)
-    except UserError as error:
-        return search.by_words([f"searched by words only: {error}"])
+    """Answer `request`. `open_meaning` is called only when meaning is asked for; the UserError that it raises becomes a note.
+
+    Raises UsageError for a filter or an FTS5 expression that makes no sense, CannotGoOn when `like` cannot be done.
+    """
+    return _Search(SearchableCatalog(catalog), request).answer(open_meaning)
 
 
 class _Search:
+    """One request on its way. Raises UsageError for a filter of the request that makes no sense."""
+
     def __init__(self, rows: SearchableCatalog, request: Request) -> None:
         self._rows = rows
         self._request = request
-        self.query = parse(request.text)
-        self._allowed = rows.ids_passing(request.filter)
+        self._notes: list[str] = []
+        self._query = Query() if request.is_fts_syntax else parse(request.text)
+        self._scope = self._read_scope()
 
-    # Words only
-
-    def by_words(self, notes: list[str]) -> Result:
+    def answer(self, open_meaning: Callable[[], Meaning]) -> Result:
+        """The page that was asked for."""
         request = self._request
-        only_excludes = bool(self.query.unwanted) and not self.query.wanted and not request.is_fts_syntax
-        if not request.text.strip() or only_excludes:
-            ids = self._rows.newest_first(self._kept(self._allowed))
-            page = [Hit(row, 0.0, 0.0, None) for row in self._rows.rows(self._page(ids))]
-            return Result(page, self.query, "filter", len(ids), None, notes)
+        ranked = self._ranking(open_meaning)
+        order = iter(ranked.order)
+        best = next(order, None)
+        weak = 0.0 if best is None else _WEAK * max(0.0, ranked.strength(best))
+        sought = () if best is None else self._sought(ranked, chain((best,), order), weak)
+        page = list(islice(self._distinct(sought), request.offset, request.offset + request.limit + 1))
+        hits = self._hits(ranked, page[: request.limit], weak)
+        has_more = len(page) > request.limit
+        return Result(hits, self._query, ranked.mode, has_more, ranked.missing, ranked.behind, self._notes)
+
+    # What may be found
+
+    def _read_scope(self) -> Scope:
+        request = self._request
+        allowed = None if request.filter.is_empty() else self._rows.ids_passing(request.filter)
+        for name, value in self._query.filters:
+            allowed = self._narrowed(allowed, name, value)
+        for term in self._query.wanted:
+            if term.is_required:
+                allowed = _both(allowed, self._rows.ids_with(term))
+        excluded = self._rows.gone_ids().union(*map(self._rows.ids_with, self._query.unwanted))
+        if isinstance(request.like, int):
+            excluded |= self._rows.ids_of_same_content(request.like)
+        return Scope(allowed, excluded)
+
+    def _narrowed(self, allowed: set[int] | None, name: str, value: str) -> set[int] | None:
+        """`allowed` less what a filter in the query rules out; one that makes no sense is a word like others."""
+        try:
+            return _both(allowed, self._rows.ids_passing(read([(name, value)])))
+        except UsageError as error:
+            self._notes.append(f"{name}:{value} is searched as words: {error.reason}")
+            query, more = self._query, parse(f"{name} {value}")
+            spoken = f"{query.spoken} {more.spoken}".strip()
+            self._query = query.with_(spoken=spoken, wanted=(*query.wanted, *more.wanted))
+            return allowed
+
+    # The order
+
+    def _ranking(self, open_meaning: Callable[[], Meaning]) -> Ranking:
+        request, query = self._request, self._query
+        question = Question(query, request.like, request.unlike)
         if request.is_fts_syntax:
-            ranked = self._rows.ranked_by_expression(request.text)
-            coverage = {image_id: 1.0 for image_id in ranked if image_id in self._allowed}
-        else:
-            coverage = self._coverage()
-            ranked = self._rows.ranked(self.query.wanted)
-        order = sorted(coverage, key=lambda image_id: (-coverage[image_id], -ranked.get(image_id, 0.0), image_id))
-        scores = {image_id: coverage[image_id] for image_id in order}
-        return self._result(order, scores, coverage, {}, "text", len(order), None, notes)
+            return ranking.by_expression(self._rows, self._scope, request.text)
+        if request.like is None and not (query.spoken or query.wanted):
+            is_limited = query.unwanted or request.unlike or self._scope.allowed is not None
+            return ranking.listing(self._rows, self._scope if is_limited else Scope(set()), question)
+        ranked = self._by_meaning(question, open_meaning)
+        if ranked is None:
+            is_paged = request.sort == "score" and request.min_score is None
+            ranked = ranking.by_words(self._rows, self._scope, question, self._count() if is_paged else None)
+        return ranked
 
-    def _coverage(self) -> dict[int, float]:
-        """The share of the query, weighted by idf, that each picture's words cover; those without any are left out."""
-        allowed = self._allowed
-        total_images = max(1, len(allowed))
-        covered: dict[int, float] = {}
-        total = 0.0
-        for term in self.query.wanted:
-            ids = self._rows.ids_with(term) & allowed
-            weight = log(1 + (total_images - len(ids) + 0.5) / (len(ids) + 0.5))
-            total += weight
-            for image_id in ids:
-                covered[image_id] = covered.get(image_id, 0.0) + weight
-        kept = self._kept(covered)
-        return {image_id: min(1.0, covered[image_id] / total) for image_id in kept} if total else {}
+    def _by_meaning(self, question: Question, open_meaning: Callable[[], Meaning]) -> Ranking | None:
+        """None when meaning is not asked for, or cannot be had: then words answer, unless a picture is to be like another."""
+        request = self._request
+        if request.mode == "text":
+            if request.like is not None:
+                raise UsageError("--like", "needs meaning", "leave out --mode text")
+            return None
+        try:
+            meaning = open_meaning()
+            self._notes += meaning.notes
+            with_words = request.mode == "hybrid"
+            return ranking.by_meaning(self._rows, self._scope, question, meaning, self._count(), with_words)
+        except UserError as error:
+            if request.like is not None:
+                raise
+            self._notes.append(f"searched by words only: {error}")
+            return None
 
-    def _kept(self, ids: Any) -> set[int]:
-        """`ids` less those that a quoted phrase or an excluded word rules out."""
-        kept = set(ids)
-        for term in self.query.required:
-            kept &= self._rows.ids_with(term)
-        for term in self.query.unwanted:
-            kept -= self._rows.ids_with(term)
-        return kept
+    def _count(self) -> int:
+        """How many must be ranked for this page; equal files are shown once, so some more."""
+        return (self._request.offset + self._request.limit) * 2 + 1
 
-    # Words and meaning
+    def _sought(self, ranked: Ranking, order: Iterator[int], weak: float) -> Iterable[int]:
+        """By score as they come; by date or path, those that are no weaker matches."""
+        request = self._request
+        if request.min_score is not None:
+            least = request.min_score
+            order = (image_id for image_id in order if ranked.score(image_id) >= least)
+        if request.sort == "score" or (request.sort == "date" and ranked.mode == "list"):
+            return order
+        found = [image_id for image_id in order if ranked.strength(image_id) >= weak]
+        keys = self._rows.sort_keys(found, request.sort)
+        return sorted(found, key=keys.__getitem__, reverse=request.sort == "date")
 
-    def by_meaning(self, meaning: Meaning) -> Result:
-        index = meaning.index
-        vector = meaning.encode(self.query.text or self._request.text)
-        coverage = self._coverage() if self._request.mode == "hybrid" else {}
-        allowed = self._kept(self._allowed)
-        nearest, _ = index.nearest(vector, self._wanted_by_meaning(), allowed)
-        by_words = sorted(coverage, key=lambda image_id: -coverage[image_id])[:_MOST_BY_WORDS]
-        candidates = list(dict.fromkeys([*(int(image_id) for image_id in nearest), *by_words]))
-        cosines = self._cosines(index, vector, candidates)
-        scores = self._fused(index, vector, candidates, coverage, cosines)
-        order = sorted(candidates, key=lambda image_id: (-scores[image_id], image_id))
-        return self._result(
-            order, scores, coverage, cosines, self._request.mode, len(coverage), len(index), list(meaning.notes)
-        )
+    def _distinct(self, order: Iterable[int]) -> Iterator[int]:
+        """Of equal files only the first."""
+        seen: set[str] = set()
+        order = iter(order)
+        while chunk := list(islice(order, _COMPARED_AT_ONCE)):
+            contents = self._rows.content_hashes(chunk)
+            for image_id in chunk:
+                content = contents.get(image_id)
+                if content is None or content not in seen:
+                    yield image_id
+                if content is not None:
+                    seen.add(content)
 
-    def _wanted_by_meaning(self) -> int:
-        return max(_LEAST_BY_MEANING, self._request.offset + self._request.limit)
-
-    @staticmethod
-    def _cosines(index: Any, vector: Any, candidates: Sequence[int]) -> dict[int, float]:
-        scores = index.scores_of(vector, candidates)
-        return {
-            image_id: float(score)
-            for image_id, score in zip(candidates, scores, strict=True)
-            if score == score  # not NaN
-        }
-
-    def _fused(
-        self,
-        index: Any,
-        vector: Any,
-        candidates: Sequence[int],
-        coverage: dict[int, float],
-        cosines: dict[int, float],
-    ) -> dict[int, float]:
-        """The score of each candidate; a picture without a vector counts as one of usual distance."""
-        if self._request.mode == "semantic":
-            return {image_id: cosines.get(image_id, -1.0) for image_id in candidates}
-        usual = index.sample_scores(vector)
-        mean, spread = float(usual.mean()), float(usual.std()) or 1.0
-        return {
-            image_id: (cosines.get(image_id, mean) - mean) / spread
-            + _COVERAGE_WEIGHT * coverage.get(image_id, 0.0) ** _COVERAGE_POWER
-            for image_id in candidates
-        }
-
-    # The page
-
-    def _page(self, ids: Sequence[int]) -> list[int]:
-        return list(ids[self._request.offset : self._request.offset + self._request.limit])
-
-    def _result(
-        self,
-        order: list[int],
-        scores: dict[int, float],
-        coverage: dict[int, float],
-        cosines: dict[int, float],
-        mode: str,
-        found: int,
-        vectors: int | None,
-        notes: list[str],
-    ) -> Result:
-        if self._request.min_score is not None:
-            order = [image_id for image_id in order if scores[image_id] >= self._request.min_score]
-        hits = [
-            Hit(row, scores[row["id"]], coverage.get(row["id"], 0.0), cosines.get(row["id"]))
-            for row in self._rows.rows(self._page(order))
+    def _hits(self, ranked: Ranking, page: list[int], weak: float) -> list[Hit]:
+        rows = self._rows.rows(page)
+        paths = self._rows.paths_of_contents({row["content_hash"] for row in rows if row["content_hash"]})
+        return [
+            Hit(
+                row=row,
+                score=ranked.score(row["id"]),
+                coverage=ranked.coverage(row["id"]),
+                cosine=ranked.cosines.get(row["id"]),
+                is_weak=ranked.strength(row["id"]) < weak,
+                other_paths=tuple(path for path in paths.get(row["content_hash"], ()) if path != row["path_bytes"]),
+            )
+            for row in rows
         ]
-        return Result(hits, self.query, mode, found, vectors, notes)
 
 
-def near_words(catalog: Catalog, terms: Sequence[Term]) -> list[str]:
-    """Words of the catalog that are like those of a query that found nothing."""
-    rows = SearchableCatalog(catalog)
-    return list(dict.fromkeys(word for term in terms for stem in term.stems for word in rows.near_words(stem)))[:5]
+def _both(allowed: set[int] | None, ids: Iterable[int]) -> set[int]:
+    return set(ids) if allowed is None else allowed.intersection(ids)

@@ -1,0 +1,151 @@
+"""What may be found -> an order, best first: as it was taken, by a raw expression, by words, by meaning.
+
+Puts coverage (words) and fusion (words and meaning) to use; knows nothing of pages and of what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from image_catalog.catalog_search import SearchableCatalog
+from image_catalog.coverage import Coverage, Scope
+from image_catalog.errors import CannotGoOn
+from image_catalog.query import Query, Term, parse
+from image_catalog.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from image_catalog.vector_index import VectorIndex
+
+    Floats = NDArray[np.float32]
+
+# Pictures that are like what is not wanted move down: their successors must be among the candidates.
+_MORE_WITH_UNLIKE = 5
+
+
+class Meaning(Record):
+    """The semantic leg: an open vector index and what embeds a query into its space. `notes` is what opening them had to say."""
+
+    index: VectorIndex
+    encode: Callable[[str], Floats]
+    notes: Sequence[str] = ()
+
+
+class Question(Record):
+    """What is asked: a query; `like`: the id of a picture or the description of one; `unlike`: what should not be in it."""
+
+    query: Query
+    like: int | str | None = None
+    unlike: str = ""
+
+
+class Ranking(Record):
+    """Pictures, best first, read lazily; `strength` is what orders them, `score` what is shown of it.
+
+    `mode` is what was done: list, fts, text, semantic or hybrid. `missing` are words that no picture has. `behind`: how many
+    descriptions the vector index lacks, None when it was not asked.
+    """
+
+    mode: str
+    order: Iterable[int]
+    score: Callable[[int], float]
+    strength: Callable[[int], float]
+    coverage: Callable[[int], float]
+    cosines: dict[int, float]
+    missing: tuple[Term, ...] = ()
+    behind: int | None = None
+
+
+def listing(rows: SearchableCatalog, scope: Scope, question: Question) -> Ranking:
+    """All that may be found, newest first."""
+    scope = _without_unlike(rows, scope, question)
+    allowed, excluded = scope.allowed, scope.excluded
+    newest = rows.newest_first() if allowed is None or allowed else ()
+    order = (one for one in newest if one not in excluded and (allowed is None or one in allowed))
+    return Ranking("list", order, _nothing, _nothing, _nothing, {})
+
+
+def by_expression(rows: SearchableCatalog, scope: Scope, expression: str) -> Ranking:
+    """By bm25 of a raw FTS5 expression. Raises UsageError when it is none."""
+    fits = rows.ranked_by_expression(expression)
+    order = sorted(scope.within(fits), key=lambda image_id: (-fits[image_id], -image_id))
+    return Ranking("fts", order, fits.__getitem__, fits.__getitem__, _nothing, {})
+
+
+def by_words(rows: SearchableCatalog, scope: Scope, question: Question, count: int | None) -> Ranking:
+    """By how much of the query the words cover; with `count` only so many need be found."""
+    coverage = Coverage(rows, question.query, _without_unlike(rows, scope, question))
+    if count is None:
+        coverage.find_covered(0.0)
+    else:
+        coverage.find_best(count)
+    return Ranking("text", coverage.best_first(), coverage.share, coverage.share, coverage.share, {}, coverage.missing)
+
+
+def by_meaning(
+    rows: SearchableCatalog, scope: Scope, question: Question, meaning: Meaning, count: int, with_words: bool
+) -> Ranking:
+    """By meaning alone or, `with_words`, by what fusion makes of both; only the best `count` and some more are ranked.
+
+    Raises CannotGoOn when the picture to be like has no vector.
+    """
+    from image_catalog.fusion import Fusion
+
+    coverage = Coverage(rows, question.query, scope) if with_words else None
+    fusion = Fusion(meaning.index, _vector(question, meaning), coverage, scope)
+    candidates = fusion.candidates(count * (_MORE_WITH_UNLIKE if question.unlike else 1))
+    strengths, cosines = fusion.scores(candidates)
+    if coverage is None:
+        strengths = {image_id: strengths[image_id] for image_id in cosines}
+    if question.unlike:
+        unwanted = Coverage(rows, parse(question.unlike), scope) if with_words else None
+        against, _ = Fusion(meaning.index, meaning.encode(question.unlike), unwanted, scope).scores(candidates)
+        strengths = {image_id: strength - max(0.0, against[image_id]) for image_id, strength in strengths.items()}
+    order = sorted(strengths, key=lambda image_id: (-strengths[image_id], -image_id))
+    return Ranking(
+        mode="hybrid" if with_words else "semantic",
+        order=order,
+        score=(strengths if with_words else cosines).__getitem__,
+        strength=strengths.__getitem__,
+        coverage=coverage.share if coverage else _nothing,
+        cosines=cosines,
+        missing=coverage.missing if coverage else (),
+        behind=_behind(rows, meaning.index),
+    )
+
+
+def _without_unlike(rows: SearchableCatalog, scope: Scope, question: Question) -> Scope:
+    """Where there is only yes or no, a picture is like what is not wanted when it has all the words of it."""
+    unlike = parse(question.unlike).wanted
+    if not unlike:
+        return scope
+    ruled_out = set.intersection(*(set(rows.ids_with(term)) for term in unlike))
+    return scope.with_(excluded=scope.excluded | ruled_out)
+
+
+def _vector(question: Question, meaning: Meaning) -> Floats:
+    """Of what is said and of what the pictures should be like; of both, the direction between them."""
+    vectors = []
+    if question.query.spoken:
+        vectors.append(meaning.encode(question.query.spoken))
+    if isinstance(question.like, str):
+        vectors.append(meaning.encode(question.like))
+    elif question.like is not None:
+        vector = meaning.index.vector_of(question.like)
+        if vector is None:
+            raise CannotGoOn("--like", "this picture has no vector yet", "run python create_faiss_index.py when it is described")
+        vectors.append(vector)
+    between = sum(vectors[1:], vectors[0])
+    return between / float((between @ between) ** 0.5 or 1.0)
+
+
+def _behind(rows: SearchableCatalog, index: VectorIndex) -> int:
+    is_current = index.provenance.generation == rows.generation()
+    return 0 if is_current else len(rows.ids_not_embedded(set(index.ids.tolist())))
+
+
+def _nothing(_image_id: int) -> float:
+    return 0.0

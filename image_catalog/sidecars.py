@@ -1,0 +1,70 @@
+"""Files beside a picture that speak of it: photo.jpg.xmp, photo.xmp, photo.txt.
+
+Knows where they lie and how they are read; which of their words count is exif's decision.
+"""
+
+from __future__ import annotations
+
+import os
+
+from image_catalog import image_files
+from image_catalog.errors import ImageError
+from image_catalog.metadata_text import clean_text, decoded, decoded_utf16
+from image_catalog.metadata_xmp import Properties, parse_xmp
+
+_LARGEST = 4 << 20
+_LARGEST_CAPTION = 64 << 10
+
+
+def xmp_properties(path: bytes) -> Properties:
+    """What photo.jpg.xmp says, else photo.xmp; nothing without one."""
+    for candidate in _candidates(path, b".xmp"):
+        raw = _content(candidate, _LARGEST)
+        if raw and (found := parse_xmp(raw)):
+            return found
+    return {}
+
+
+def caption(path: bytes) -> str:
+    """The text of photo.jpg.txt, else of photo.txt; empty without one, or when it is no text or over 64 KB."""
+    for candidate in _candidates(path, b".txt"):
+        raw = _content(candidate, _LARGEST_CAPTION)
+        if raw:
+            utf16 = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
+            if utf16 or b"\0" not in raw:
+                return clean_text(decoded_utf16(raw) if utf16 else decoded(raw))
+    return ""
+
+
+def pictures_of(path: bytes) -> list[bytes]:
+    """The pictures that a sidecar speaks of: none when `path` is no sidecar. Reads the folder."""
+    base, ending = os.path.splitext(path)
+    if ending.lower() not in (b".xmp", b".txt"):
+        return []
+    if image_files.has_image_name(base):
+        return [base] if os.path.exists(base) else []
+    folder, stem = os.path.split(base)
+    try:
+        names = os.listdir(folder or b".")
+    except OSError:
+        return []
+    return [
+        os.path.join(folder, name) for name in names if image_files.has_image_name(name) and os.path.splitext(name)[0] == stem
+    ]
+
+
+def _candidates(path: bytes, ending: bytes) -> list[bytes]:
+    stem = os.path.splitext(path)[0]
+    return [base + case for base in (path, stem) for case in (ending, ending.upper())]
+
+
+def _content(path: bytes, largest: int) -> bytes:
+    """All bytes of a file; nothing when it is not there, not a regular file, or larger than `largest`."""
+    if not os.path.exists(path):
+        return b""
+    try:
+        with image_files.open_file(path) as file:
+            raw = file.read(largest + 1)
+    except (ImageError, OSError):
+        return b""
+    return raw if len(raw) <= largest else b""

@@ -1,0 +1,464 @@
+"""Ranking: by words, by meaning over a real vector index, and by both; what may be found, pages and equal pictures."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pytest
+import search_catalogs
+
+from image_catalog import coverage as coverage_module
+from image_catalog import vector_index
+from image_catalog.catalog import Catalog
+from image_catalog.catalog_search import SearchableCatalog, kilometres_between
+from image_catalog.coverage import Coverage, Scope
+from image_catalog.errors import CannotGoOn, UsageError
+from image_catalog.query import parse
+from image_catalog.search import Meaning, Request, Result, run
+from image_catalog.search_filter import Filter, Near, read
+from image_catalog.vector_index import VectorIndex
+
+
+def no_meaning() -> Meaning:
+    raise CannotGoOn("image_index.faiss", "there is no vector index yet", "make it")
+
+
+def names(result: Result) -> list[str]:
+    return [hit.row["path"].rsplit("/", 1)[1] for hit in result.hits]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    with Catalog.open(search_catalogs.make(tmp_path / "images.db")) as catalog:
+        yield catalog
+
+
+def by_words(catalog: Catalog, text: str, **options: object) -> list[str]:
+    return names(run(catalog, Request(text, "text", **options), no_meaning))  # type: ignore[arg-type]
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("собака", ["собака.jpg"]),
+        ("СОБАКОЙ", ["собака.jpg"]),
+        ("елка", ["ёлка.png"]),
+        ("running", ["car.jpg"]),
+        ("зима 2023 Сочи canon", ["собака.jpg"]),
+        ("KX-4821", ["car.jpg"]),
+        ("kx4821", ["car.jpg"]),
+        ("маяк", ["waiting.jpg"]),  # facts of a picture that waits for its description
+        ("новогод*", ["ёлка.png"]),
+        ("ёлк*", ["ёлка.png"]),
+        ("елк*", ["ёлка.png"]),
+        ('"red car"', ["car.jpg"]),
+        ('"car red"', []),
+        ("car -rain", ["car.jpg"]),
+        ("собака OR ёлка", ["ёлка.png", "собака.jpg"]),
+        ("deleted", []),  # only in a picture that is gone
+        ("!!!", []),
+    ],
+)
+def test_words_find(catalog: Catalog, query: str, found: list[str]) -> None:
+    assert sorted(by_words(catalog, query)) == sorted(found)
+
+
+def test_more_of_the_query_comes_first(catalog: Catalog) -> None:
+    assert by_words(catalog, "white house red car") == ["car.jpg", "blue.jpg"]
+    assert by_words(catalog, "blue red car") == ["blue.jpg", "car.jpg"]
+
+
+def test_a_rare_word_outweighs_a_common_one(tmp_path: Path) -> None:
+    texts = {f"{number}.jpg": "a dog" for number in range(20)} | {"rare.jpg": "a zebra"}
+    with Catalog.open_for_reading(search_catalogs.make(tmp_path / "images.db", texts)) as catalog:
+        assert by_words(catalog, "dog zebra")[0] == "rare.jpg"
+
+
+def test_either_word_is_as_good_as_both(catalog: Catalog) -> None:
+    result = run(catalog, Request("собака OR ёлка", "text"), no_meaning)
+    assert {hit.coverage for hit in result.hits} == {1.0}
+
+
+def test_words_that_no_picture_has_are_told(catalog: Catalog) -> None:
+    result = run(catalog, Request("собака жираф", "text"), no_meaning)
+    assert names(result) == ["собака.jpg"]
+    assert [term.phrases for term in result.missing] == [(("жираф",),)]
+    assert result.hits[0].coverage < 1
+
+
+def naive_coverage(texts: list[str], query: str) -> dict[int, float]:
+    """The definition, without any short cut."""
+    stems = [set(search_catalogs.words.stems(text).split()) for text in texts]
+    wanted = [term.phrases[0][0] for term in parse(query).wanted]
+    counts = {stem: sum(stem in its for its in stems) for stem in wanted}
+    weights = {
+        stem: log(1 + (len(texts) - count + 0.5) / (count + 0.5)) * (3 if any(char.isdigit() for char in stem) else 1)
+        for stem, count in counts.items()
+    }
+    whole = sum(weights.values())
+    return {
+        number: sum(weights[stem] for stem in wanted if stem in its) / whole
+        for number, its in enumerate(stems, start=1)
+        if its & set(wanted)
+    }
+
+
+@pytest.mark.parametrize("most_compared", [500, 3])
+def test_short_cuts_never_change_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_compared: int) -> None:
+    """The best pictures and their coverage are those of the plain definition, however common the words are."""
+    monkeypatch.setattr(coverage_module, "_MOST_COMPARED", most_compared)
+    chance = random.Random(1)
+    words = [f"word{chr(97 + number)}" for number in range(12)] + ["x1", "x2"]
+    rarity = [1 / (number + 1) for number in range(len(words))]
+    texts = [" ".join(chance.choices(words, rarity, k=chance.randint(1, 6))) for _ in range(400)]
+    path = search_catalogs.make(tmp_path / "images.db", {f"{number}.jpg": text for number, text in enumerate(texts)})
+    with Catalog.open_for_reading(path) as catalog:
+        rows = SearchableCatalog(catalog)
+        for _ in range(60):
+            query = " ".join(chance.choices([*words, "absent"], k=chance.randint(1, 5)))
+            count = chance.choice([1, 5, 50])
+            scope = chance.choice([Scope(), Scope(None, set(range(1, 100))), Scope(set(range(1, 200)))])
+            expected = {image_id: share for image_id, share in naive_coverage(texts, query).items() if scope.within([image_id])}
+            coverage = Coverage(rows, parse(query), scope)
+            coverage.find_best(count)
+            best = list(coverage.best_first())[:count]
+            shares = sorted(expected.values(), reverse=True)[:count]
+            assert [coverage.share(image_id) for image_id in best] == pytest.approx(shares)
+            assert [expected[image_id] for image_id in best] == pytest.approx(shares)
+            whole = Coverage(rows, parse(query), scope)
+            whole.find_covered(0.5)
+            assert set(whole.covered(0.5, 10**6)) == {one for one, share in expected.items() if share >= 0.5}
+
+
+def test_of_very_many_equals_the_newest_come_first(tmp_path: Path) -> None:
+    path = search_catalogs.make(tmp_path / "images.db", {f"{number}.jpg": "a dog" for number in range(600)})
+    with Catalog.open_for_reading(path) as catalog:
+        assert by_words(catalog, "dog", limit=3) == ["599.jpg", "598.jpg", "597.jpg"]
+        assert by_words(catalog, "dog", limit=2, offset=598) == ["1.jpg", "0.jpg"]
+
+
+# What may be found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ([("after", "2023")], ["car.jpg", "собака.jpg"]),
+        ([("before", "2022")], ["blue.jpg"]),
+        ([("after", "2022-12"), ("before", "2023-02")], ["собака.jpg", "ёлка.png"]),
+        ([("camera", "canon")], ["собака.jpg"]),
+        ([("camera", "canon 5d")], ["собака.jpg"]),
+        ([("camera", "d90")], ["car.jpg"]),
+        ([("lens", "50MM")], ["собака.jpg"]),
+        ([("near", "43.6,39.7")], ["собака.jpg"]),
+        ([("near", "43.6,39.7,1")], []),
+        ([("near", "Сочи")], ["собака.jpg"]),
+        ([("near", "сочи,5")], ["собака.jpg"]),
+        ([("near", "Russia")], ["собака.jpg"]),
+        ([("near", "Краснодарском крае")], ["собака.jpg"]),
+        ([("format", "png")], ["ёлка.png"]),
+        ([("format", "jpg")], ["car.jpg", "собака.jpg"]),
+        ([("tag", "пляжи")], ["собака.jpg"]),
+        ([("tag", "песчаный")], []),  # in the description, but no tag
+        ([("min-size", "1200")], ["car.jpg", "собака.jpg"]),
+        ([("orientation", "portrait")], ["ёлка.png"]),
+        ([("has", "text")], ["car.jpg"]),
+        ([("folder", "/photos"), ("after", "2023-06")], ["car.jpg"]),
+        ([("folder", "/photo")], []),
+        ([("folder", "/")], ["car.jpg", "собака.jpg", "ёлка.png", "blue.jpg", "waiting.jpg", "broken.jpg"]),
+        ([("camera", "canon"), ("camera", "nikon")], []),
+    ],
+)
+def test_filters_alone_list_newest_first(catalog: Catalog, wanted: list[tuple[str, str]], found: list[str]) -> None:
+    assert by_words(catalog, "", filter=read(wanted)) == found
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("camera:canon after:2023", ["собака.jpg"]),
+        ("car after:2022", ["car.jpg"]),
+        ('lens:"EF50mm f/1.8" собака', ["собака.jpg"]),
+        ("-собака -ёлка after:2022", ["car.jpg"]),
+        ("near:сочи", ["собака.jpg"]),
+    ],
+)
+def test_filters_in_the_query_do_the_same(catalog: Catalog, query: str, found: list[str]) -> None:
+    result = run(catalog, Request(query, "text"), no_meaning)
+    assert (names(result), result.notes) == (found, [])
+
+
+def test_a_filter_in_the_query_that_makes_no_sense_is_words(catalog: Catalog) -> None:
+    result = run(catalog, Request("camera:Сочи after:someday", "text"), no_meaning)
+    assert names(result) == ["собака.jpg"]
+    assert len(result.notes) == 2
+
+
+@pytest.mark.parametrize(("name", "value"), [("camera", "leica"), ("lens", "zoom"), ("near", "Paris"), ("format", "xyz")])
+def test_a_name_that_the_catalog_lacks_is_told_with_those_that_it_has(catalog: Catalog, name: str, value: str) -> None:
+    with pytest.raises(UsageError) as error:
+        by_words(catalog, "собака", filter=read([(name, value)]))
+    assert error.value.remedy.startswith("there are: ")
+
+
+@pytest.mark.parametrize("mode", ["text", "hybrid", "semantic"])
+def test_a_filter_never_makes_the_list_short(tmp_path: Path, mode: str) -> None:
+    path = str(tmp_path / "images.db")
+    with Catalog.open(path) as catalog:
+        with catalog.transaction():
+            for number in range(2000):
+                is_old = number >= 1990
+                text = "a dog" if is_old else "a dog and a dog and a dog"
+                search_catalogs.add(
+                    catalog, b"/%d.jpg" % number, description=text, taken_at=f"{2001 if is_old else 2020}-01-01T00:00:00"
+                )
+        meaning = meaning_of(tmp_path, catalog, {number + 1: 90 if number >= 1990 else number / 100 for number in range(2000)})
+        result = run(catalog, Request("dog", mode, Filter(before="2002")), lambda: meaning)
+    assert len(result.hits) == 10
+    assert all(hit.row["taken_at"] < "2002" for hit in result.hits)
+
+
+def test_distances_are_those_on_a_sphere() -> None:
+    assert kilometres_between(55.7558, 37.6173, 59.9343, 30.3351) == pytest.approx(633, abs=2)  # Moscow, St Petersburg
+    assert kilometres_between(0, 179.9, 0, -179.9) == pytest.approx(22.2, abs=0.1)
+
+
+def test_near_works_across_the_date_line_and_at_the_pole(tmp_path: Path) -> None:
+    with Catalog.open(str(tmp_path / "images.db")) as catalog:
+        search_catalogs.add(catalog, b"/fiji.jpg", latitude=-17.0, longitude=179.95)
+        search_catalogs.add(catalog, b"/pole.jpg", latitude=89.95, longitude=10.0)
+        assert by_words(catalog, "", filter=Filter(near=(Near(-17.0, -179.95, 20.0),))) == ["fiji.jpg"]
+        assert by_words(catalog, "", filter=Filter(near=(Near(89.95, -170.0, 20.0),))) == ["pole.jpg"]
+
+
+# Meaning: vectors are directions on a circle, given in degrees; the query looks along 0°.
+
+
+def meaning_of(folder: Path, catalog: Catalog, degrees: dict[int, float], generation: int | None = None) -> Meaning:
+    angles = np.radians(np.array(list(degrees.values()), np.float32))
+    vectors = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles), np.zeros_like(angles)], axis=1)
+    path = str(folder / "image_index.faiss")
+    now = catalog.generation() if generation is None else generation
+    vector_index.build(path, np.array(list(degrees), np.int64), vectors, model="made", model_digest="d", generation=now)
+    index = VectorIndex.open(path)
+
+    def encode(text: str) -> np.ndarray:
+        angle = np.radians(180.0 if "people" in text else 0.0)
+        return np.array([np.cos(angle), np.sin(angle), 0, 0], np.float32)
+
+    return Meaning(index, encode)
+
+
+Circle = Callable[..., Result]
+TEXTS = {"a.jpg": "one dog", "b.jpg": "two cats", "c.jpg": "three birds", "d.jpg": "KX 4821 seven", "e.jpg": "five bees"}
+DEGREES = {1: 80.0, 2: 5.0, 3: 40.0, 4: 85.0, 5: 120.0}
+
+
+@pytest.fixture
+def circle(tmp_path: Path) -> Iterator[Circle]:
+    """Search five pictures whose meanings are known."""
+    with Catalog.open(search_catalogs.make(tmp_path / "images.db", TEXTS)) as catalog:
+        meaning = meaning_of(tmp_path, catalog, DEGREES)
+
+        def search(text: str, mode: str = "hybrid", **options: object) -> Result:
+            return run(catalog, Request(text, mode, **options), lambda: meaning)  # type: ignore[arg-type]
+
+        yield search
+
+
+def test_meaning_alone_ranks_by_cosine(circle: Circle) -> None:
+    result = circle("dog", "semantic")
+    assert names(result) == ["b.jpg", "c.jpg", "a.jpg", "d.jpg", "e.jpg"]
+    assert [hit.cosine for hit in result.hits] == pytest.approx(np.cos(np.radians([5, 40, 80, 85, 120])), abs=1e-3)
+    assert [hit.score for hit in result.hits] == [hit.cosine for hit in result.hits]
+
+
+def test_both_put_whole_coverage_first_and_leave_the_rest_to_meaning(circle: Circle) -> None:
+    assert names(circle("dog")) == ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"]
+    assert names(circle("animal")) == ["b.jpg", "c.jpg", "a.jpg", "d.jpg", "e.jpg"]
+
+
+def test_a_number_outweighs_what_meaning_says(tmp_path: Path) -> None:
+    texts = {f"{number}.jpg": f"{number} dogs" for number in range(200)} | {"plate.jpg": "a white cat, KX 4821"}
+    with Catalog.open(search_catalogs.make(tmp_path / "images.db", texts)) as catalog:
+        meaning = meaning_of(tmp_path, catalog, {number + 1: number * 0.8 for number in range(200)} | {201: 90.0})
+        result = run(catalog, Request("animal at sea with kx4821"), lambda: meaning)
+    assert names(result)[0] == "plate.jpg"
+
+
+def test_a_few_common_words_do_not(circle: Circle) -> None:
+    """One of four words is no evidence: this is where rank fusion goes wrong."""
+    assert names(circle("five animals running home"))[0] == "b.jpg"
+
+
+def test_weaker_matches_are_marked(circle: Circle) -> None:
+    hits = circle("dog").hits
+    assert [hit.is_weak for hit in hits] == [False, *[True] * 4]
+
+
+def test_unlike_moves_down(circle: Circle) -> None:
+    assert names(circle("dog"))[0] == "a.jpg"
+    assert all(hit.score <= 0 for hit in circle("dog", unlike="dog").hits)
+    weaker = {hit.row["id"]: hit.score for hit in circle("animal", unlike="people").hits}
+    before = {hit.row["id"]: hit.score for hit in circle("animal").hits}
+    assert weaker[2] == pytest.approx(before[2])
+    assert weaker[5] < before[5] - 1
+
+
+def test_unlike_by_words_excludes(catalog: Catalog) -> None:
+    assert by_words(catalog, "car", unlike="red bus") == ["car.jpg"]
+    assert "car.jpg" not in by_words(catalog, "", unlike="white house", filter=Filter(folders=("/photos",)))
+
+
+def test_like_a_picture_of_the_catalog(circle: Circle) -> None:
+    assert names(circle("", like=3)) == ["b.jpg", "a.jpg", "d.jpg", "e.jpg"]
+    with pytest.raises(CannotGoOn):
+        circle("", like=77)
+    with pytest.raises(UsageError):
+        circle("", "text", like=3)
+
+
+def test_like_a_description(circle: Circle) -> None:
+    assert names(circle("", like="any text"))[0] == "b.jpg"
+
+
+def test_a_picture_without_a_vector_is_found_by_its_words(circle: Circle, tmp_path: Path) -> None:
+    with Catalog.open(str(tmp_path / "images.db")) as catalog:
+        search_catalogs.add(catalog, b"/photos/new.jpg", state="waiting", facts="lighthouse")
+    result = circle("lighthouse")
+    assert names(result)[0] == "new.jpg"
+    assert result.hits[0].cosine is None
+
+
+def test_how_far_the_index_is_behind(circle: Circle, tmp_path: Path) -> None:
+    assert circle("dog").behind == 0
+    with Catalog.open(str(tmp_path / "images.db")) as catalog:
+        catalog.keep_passages((image_id, "hash") for image_id in DEGREES)
+        search_catalogs.add(catalog, b"/photos/new.jpg", description="a new one", passage_hash="hash")
+        search_catalogs.add(catalog, b"/photos/waits.jpg", state="waiting", facts="2023")
+        catalog.update_image(2, {"description": "another text"})
+    assert circle("dog").behind == 2
+    assert circle("dog", "text").behind is None
+
+
+def test_what_is_gone_is_not_found_though_the_index_has_it(circle: Circle, tmp_path: Path) -> None:
+    with Catalog.open(str(tmp_path / "images.db")) as catalog:
+        catalog.mark_gone([2])
+    assert "b.jpg" not in names(circle("animal"))
+    assert "b.jpg" not in names(circle("cats", "text"))
+    assert len(names(circle("animal", limit=4))) == 4
+
+
+def test_exclusion_and_phrases_hold_for_meaning_too(circle: Circle) -> None:
+    assert names(circle("animal -cats")) == ["c.jpg", "a.jpg", "d.jpg", "e.jpg"]
+    assert names(circle('"three birds"')) == ["c.jpg"]
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "semantic"])
+def test_without_an_index_words_answer_with_one_note(catalog: Catalog, mode: str) -> None:
+    result = run(catalog, Request("собака", mode), no_meaning)
+    assert (names(result), result.mode, len(result.notes)) == (["собака.jpg"], "text", 1)
+
+
+def test_an_index_of_another_dimension_is_no_disaster(tmp_path: Path, catalog: Catalog) -> None:
+    meaning = meaning_of(tmp_path, catalog, {1: 0.0, 2: 90.0})
+    other = meaning.with_(encode=lambda _: np.zeros(7, np.float32))
+    result = run(catalog, Request("собака"), lambda: other)
+    assert (names(result), result.mode, len(result.notes)) == (["собака.jpg"], "text", 1)
+
+
+@pytest.mark.parametrize("degrees", [{}, {1: 0.0}, {1: 50.0, 2: 50.0, 3: 50.0}])
+def test_an_index_with_next_to_nothing_works(tmp_path: Path, catalog: Catalog, degrees: dict[int, float]) -> None:
+    meaning = meaning_of(tmp_path, catalog, degrees)
+    result = run(catalog, Request("собака"), lambda: meaning)
+    assert names(result)[0] == "собака.jpg"
+    assert all(np.isfinite(hit.score) for hit in result.hits)
+
+
+# Pages
+
+
+@pytest.mark.parametrize("mode", ["text", "hybrid"])
+def test_pages_put_together_are_the_whole_list(tmp_path: Path, mode: str) -> None:
+    texts = {f"{number}.jpg": "a dog " + "runs " * (number % 4) for number in range(300)}
+    with Catalog.open(search_catalogs.make(tmp_path / "images.db", texts)) as catalog:
+        meaning = meaning_of(tmp_path, catalog, {number + 1: number * 0.3 for number in range(300)})
+
+        def page(limit: int, offset: int) -> Result:
+            return run(catalog, Request("dog runs", mode, limit=limit, offset=offset), lambda: meaning)
+
+        everything = names(page(300, 0))
+        pages = [page(70, start) for start in range(0, 300, 70)]
+    assert len(set(everything)) == 300
+    assert [name for result in pages for name in names(result)] == everything
+    assert [result.has_more for result in pages] == [True] * 4 + [False]
+
+
+def test_equal_files_are_shown_once_with_their_other_paths(catalog: Catalog) -> None:
+    for name in ("b", "a", "c"):
+        search_catalogs.add(catalog, f"/copies/{name}.jpg".encode(), description="зебра", content_hash="h1")
+    search_catalogs.add(catalog, b"/copies/gone.jpg", description="зебра", content_hash="h1", gone_at="2024-01-01T00:00:00Z")
+    (hit,) = run(catalog, Request("зебра", "text", limit=1), no_meaning).hits
+    paths = {hit.row["path_bytes"], *hit.other_paths}
+    assert paths == {b"/copies/a.jpg", b"/copies/b.jpg", b"/copies/c.jpg"}
+    assert len(hit.other_paths) == 2
+    assert by_words(catalog, "зебра", offset=1) == []
+
+
+def test_sorting(catalog: Catalog) -> None:
+    assert by_words(catalog, "car", sort="date") == ["car.jpg", "blue.jpg"]
+    assert by_words(catalog, "car", sort="path") == ["blue.jpg", "car.jpg"]
+    folder = Filter(folders=("/photos",))
+    assert by_words(catalog, "", sort="path", filter=folder)[:2] == ["blue.jpg", "broken.jpg"]
+
+
+def test_sorting_by_date_leaves_weaker_matches_out(circle: Circle) -> None:
+    assert names(circle("dog", sort="path")) == ["a.jpg"]
+
+
+def test_a_least_score(catalog: Catalog) -> None:
+    everything = run(catalog, Request("white house red car", "text"), no_meaning).hits
+    assert [hit.score for hit in everything] == [1.0, pytest.approx(0.3, abs=0.25)]
+    assert by_words(catalog, "white house red car", min_score=0.9) == ["car.jpg"]
+
+
+def test_raw_fts5_syntax(catalog: Catalog) -> None:
+    request = Request("car NOT blue", "text", is_fts_syntax=True)
+    assert names(run(catalog, request, no_meaning)) == ["car.jpg"]
+    for text in ("a AND", "nocolumn:x", '"', "*", "", "\ud800"):
+        with pytest.raises(UsageError):
+            run(catalog, request.with_(text=text), no_meaning)
+
+
+def test_generated_queries_never_raise(circle: Circle) -> None:
+    chance = random.Random(7)
+    words = [
+        "собака",
+        "car",
+        "ё",
+        "5d",
+        "stems",
+        "rowid",
+        "NEAR",
+        "AND",
+        "OR",
+        "NOT",
+        "after:",
+        "near:",
+        "tag:",
+        "x" * 70,
+        "猫",
+        "٣",
+    ]
+    parts = [*words, *"\"*^():-+{} '\\;|\n\x00\u202e\ud83d😀"]
+    for number in range(3000):
+        text = "".join(chance.choice(parts) for _ in range(chance.randint(1, 12)))
+        result = circle(text, "text" if number % 10 else "hybrid")
+        assert len(result.hits) <= 10

@@ -1,0 +1,137 @@
+"""search_images.py by meaning: a real embedding model, a real vector index, each script in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import real_models
+import search_catalogs
+from ollama_pictures import numbered_picture
+from ollama_server import OllamaServer
+from running import ROOT, run_script
+
+from image_catalog.catalog import Catalog
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
+
+TEXTS = {
+    "beach.jpg": "A brown dog runs along the sandy shore at sunset.",
+    "cake.jpg": "A chocolate cake with candles stands on a kitchen table.",
+    "train.jpg": "A steam locomotive waits at a railway station.",
+    "mountain.jpg": "Snow-covered peaks rise above a green valley.",
+    "car.jpg": "An old red car is parked in front of a white house, its plate says KX 4821.",
+    "party.jpg": "Friends celebrate a birthday with balloons and music.",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """images.db and image_index.faiss of TEXTS, as create_faiss_index.py leaves them."""
+    real_models.use_own_cache()
+    folder = tmp_path_factory.mktemp("meaning")
+    search_catalogs.make(folder / "images.db", TEXTS)
+    done = run_script("create_faiss_index.py", "--model", real_models.english_folder(), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def search(folder: Path, *arguments: str | Path) -> list[dict[str, object]]:
+    done = run_script("search_images.py", "--json", *arguments, cwd=folder)
+    assert done.returncode in (0, 1), done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def names(found: list[dict[str, object]]) -> list[str]:
+    return [os.path.basename(str(picture["path"])) for picture in found]
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("puppy at the seaside", "beach.jpg"),
+        ("dessert", "cake.jpg"),
+        ("rail transport", "train.jpg"),
+        ("alpine landscape", "mountain.jpg"),
+        ("KX-4821", "car.jpg"),
+        ("people having fun", "party.jpg"),
+    ],
+)
+def test_meaning_and_words_find_what_neither_finds_alone(folder: Path, query: str, name: str) -> None:
+    found = search(folder, query)
+    assert names(found)[0] == name
+    assert (found[0]["mode"], len(found)) == ("hybrid", len(TEXTS))
+
+
+def test_modes(folder: Path) -> None:
+    assert search(folder, "dessert", "--mode", "text") == []
+    (first, *_) = search(folder, "dessert", "--mode", "semantic")
+    assert (first["mode"], first["coverage"]) == ("semantic", 0)
+    assert first["score"] == first["cosine"]
+    assert 0.2 < float(str(first["cosine"])) < 1
+
+
+def test_readable_output_names_the_meaning(folder: Path) -> None:
+    done = run_script("search_images.py", "dessert", "-n", "1", cwd=folder)
+    assert "meaning 0." in done.stdout
+    assert done.stderr.endswith(f"searched {len(TEXTS)} of {len(TEXTS)}\n")
+
+
+def test_torch_is_not_loaded(folder: Path) -> None:
+    program = (
+        "import sys, search_images\n"
+        f"code = search_images.main(['--db', {str(folder / 'images.db')!r}, '-q', 'dessert'])\n"
+        "print(code, *(name for name in ('torch', 'transformers', 'sentence_transformers', 'requests') if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "0", done.stderr
+
+
+def test_like_a_picture_of_the_catalog_and_unlike_a_text(folder: Path) -> None:
+    found = names(search(folder, "--like", "/photos/cake.jpg"))
+    assert found[0] == "party.jpg"
+    assert "cake.jpg" not in found
+    both = names(search(folder, "celebration", "--not", "cake, candles"))
+    assert both.index("party.jpg") < both.index("cake.jpg")
+
+
+def test_like_a_new_picture_describes_it_first(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    numbered_picture(7, (320, 240)).save(tmp_path / "new.png")
+    with OllamaServer() as server:
+        with Catalog.open(str(tmp_path / "images.db")) as catalog:
+            catalog.keep_setting("hosts", json.dumps([server.url]))
+            catalog.keep_setting("language", "en")
+        found = search(tmp_path, "--like", "new.png")
+        assert len(server.calls) == 1
+    assert len(found) == len(TEXTS)
+    done = run_script("search_images.py", "--like", "none.png", cwd=tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+
+
+def test_an_index_that_is_behind_says_so(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    with Catalog.open(str(tmp_path / "images.db")) as catalog:
+        search_catalogs.add(catalog, b"/photos/lighthouse.jpg", description="A lighthouse on a cliff")
+        catalog.mark_gone([1])
+    done = run_script("search_images.py", "lighthouse", "--paths", cwd=tmp_path)
+    assert done.stdout.splitlines()[0] == "/photos/lighthouse.jpg"
+    assert "/photos/beach.jpg" not in done.stdout
+    assert "searched 6 of 6; index 1 behind: run python create_faiss_index.py" in done.stderr
+
+
+def test_an_index_with_a_flipped_bit_is_not_believed(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    index = tmp_path / "image_index.faiss"
+    content = bytearray(index.read_bytes())
+    content[len(content) // 2] ^= 1
+    index.write_bytes(content)
+    done = run_script("search_images.py", "car", "--paths", "-q", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "/photos/car.jpg\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert "damaged" in done.stderr

@@ -1,0 +1,43 @@
+"""A word that no picture has leads to words that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import search_catalogs
+
+from image_catalog.catalog import Catalog
+from image_catalog.query import parse
+from image_catalog.spelling import suggestions
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    path = search_catalogs.make(tmp_path / "images.db")
+    with Catalog.open_for_reading(path) as catalog:
+        yield catalog
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("сабака", "собака"),
+        ("собкаа", "собака"),
+        ("parkd", "parked"),
+        ("vhite", "white"),  # the first letter is seldom wrong, but it may be
+        ("елькой", "ёлка"),
+        ("cj,frf", "собака"),  # typed on the other keyboard
+        ("сфк", "car"),
+        ("красным шарым", "шарами"),
+    ],
+)
+def test_what_was_meant(catalog: Catalog, typed: str, meant: str) -> None:
+    rows_missing = [term for term in parse(typed).wanted if term.phrases != (("красн",),)]
+    assert meant in suggestions(catalog, typed, rows_missing)
+
+
+@pytest.mark.parametrize("typed", ["xyzzyqwrt", "12345", "", "猫"])
+def test_nothing_is_made_up(catalog: Catalog, typed: str) -> None:
+    assert suggestions(catalog, typed, parse(typed).wanted) == []
