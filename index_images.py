@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from image_catalog import command_line
 from image_catalog.command_line import duration_text, json_text, printable, rate_text, write_line
-from image_catalog.errors import CANNOT_GO_ON, DONE, SOME_FAILED, UsageError, UserError
+from image_catalog.errors import CANNOT_GO_ON, DONE, SOME_FAILED, UserError
 
 if TYPE_CHECKING:
     from image_catalog.catalog import Catalog
@@ -47,6 +47,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("folders", metavar="DIR", nargs="*", help="folders (or single image files) to index")
     add("-r", "--recursive", action="store_true", help="go into subfolders")
     add("--exclude", metavar="PATTERN", action="append", default=[], help="leave out files and folders named so; repeat")
+    add("--raw-twins", action="store_true", help="index a camera RAW file also where its JPEG lies beside it")
     add("--no-describe", action="store_true", help="store facts only, ask no model")
     add("--max-minutes", metavar="N", type=command_line.positive_float, help="stop cleanly after N minutes; exit 0")
     add("--retry-failed", action="store_true", help="try images again that failed before")
@@ -68,7 +69,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("who describes (kept in the catalog at first use)").add_argument
-    add("--engine", choices=("ollama", "openai", "captions"), help="captions: take the caption that a picture carries")
+    add("--engine", choices=("ollama", "openai", "local", "captions"), help="captions: take the caption that a picture carries")
     add("--model", metavar="NAME", help="vision model (default: the best one that is installed)")
     add("--host", metavar="URL", action="append", help="server; repeat for several (default: $OLLAMA_HOST)")
     add("--language", metavar="LANG", help="language of the descriptions: ru, en, ... (default: that of the locale)")
@@ -113,11 +114,13 @@ def _index(options: argparse.Namespace, catalog: Catalog) -> int:
 
 def _index_options(options: argparse.Namespace) -> IndexOptions:
     from image_catalog.index_run import DEFAULT_TIMEOUT, IndexOptions
+    from image_catalog.prompt import read_prompt
 
     return IndexOptions(
         recursive=options.recursive,
         exclude=options.exclude,
         allow_empty=options.allow_empty,
+        raw_twins=options.raw_twins,
         describe=not options.no_describe,
         retry_failed=options.retry_failed,
         redescribe=options.redescribe,
@@ -127,25 +130,11 @@ def _index_options(options: argparse.Namespace) -> IndexOptions:
         model=options.model,
         hosts=options.host,
         language=options.language,
-        prompt=_prompt_text(options.prompt),
+        prompt=read_prompt(options.prompt) if options.prompt else None,
         max_image_size=options.max_image_size,
         timeout=options.timeout or DEFAULT_TIMEOUT,
         workers=options.workers,
     )
-
-
-def _prompt_text(path: str | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UsageError(path, f"cannot read the prompt ({reason})", "name a text file with --prompt") from None
-    if not text:
-        raise UsageError(path, "the prompt is empty", "write into it what the model shall do")
-    return text
 
 
 def _exit_code(summary: IndexSummary) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 
@@ -204,4 +205,7 @@ def _say_what_is_missing(reporter: command_line.Reporter, catalog: Catalog, requ
 
 
 if __name__ == "__main__":
-    raise SystemExit(command_line.run_script(main))
+    gc.disable()  # looking for garbage would take a twelfth of a text search,
+    code = command_line.run_script(main)
+    gc.freeze()  # and so would a last look at all that is left
+    raise SystemExit(code)

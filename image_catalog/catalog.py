@@ -368,8 +368,8 @@ class Catalog:
     def drop_unused_vectors(self, embedding_model_id: int) -> int:
         """Forget this model's vectors of texts that no row has any more; returns how many."""
         cursor = self.db.execute(
-            "DELETE FROM vectors WHERE embedding_model_id = ? AND NOT EXISTS"
-            " (SELECT 1 FROM images WHERE images.passage_hash = vectors.passage_hash)",
+            "DELETE FROM vectors WHERE embedding_model_id = ? AND passage_hash NOT IN"
+            " (SELECT passage_hash FROM images WHERE passage_hash IS NOT NULL)",
             (embedding_model_id,),
         )
         return cursor.rowcount
@@ -392,8 +392,7 @@ class Catalog:
     def status(self) -> dict[str, Any]:
         """Counts by state, by folder and by kind of failure, and the pace of the last 100 descriptions in seconds."""
         pace = self.db.execute(
-            "SELECT avg(seconds) FROM"
-            " (SELECT seconds FROM images WHERE seconds IS NOT NULL ORDER BY described_at DESC LIMIT 100)"
+            "SELECT avg(seconds) FROM (SELECT seconds FROM images WHERE seconds IS NOT NULL ORDER BY described_at DESC LIMIT 100)"
         ).fetchone()[0]
         failures = self._all(
             "SELECT failure_kind AS kind, count(*) AS images FROM images WHERE state = 'failed' AND gone_at IS NULL"
@@ -461,9 +460,7 @@ def _make_private(path: str) -> None:
     except IsADirectoryError:
         raise CannotGoOn(path, "is a folder", "name a file for the catalog with --db") from None
     except FileNotFoundError:
-        raise CannotGoOn(
-            path, "its folder does not exist", "make the folder first, or name another place with --db"
-        ) from None
+        raise CannotGoOn(path, "its folder does not exist", "make the folder first, or name another place with --db") from None
     except OSError as error:
         raise CannotGoOn(path, f"cannot write the catalog ({error.strerror})", "name another place with --db") from None
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 
 from image_catalog import words
 from image_catalog.errors import UsageError
@@ -32,6 +34,15 @@ class SearchableCatalog:
 
     def __init__(self, catalog: Catalog) -> None:
         self._db = catalog.db
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all that is read belong together while an index run writes."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
 
     def size(self) -> int:
         """As good as the number of rows, and known without counting them."""
@@ -62,13 +73,12 @@ class SearchableCatalog:
         expression = _match(term)
         if among:
             expression = f"{expression} AND ({_match_any(among)})"
-        rows = self._db.execute("SELECT rowid FROM images_fts WHERE images_fts MATCH ?", (expression,))
-        return (row[0] for row in rows)
+        return chain.from_iterable(self._db.execute("SELECT rowid FROM images_fts WHERE images_fts MATCH ?", (expression,)))
 
     def newest_with_all(self, terms: Sequence[Term], count: int) -> list[int]:
         """The `count` images last added that have all of `terms`."""
         query = "SELECT rowid FROM images_fts WHERE images_fts MATCH ? ORDER BY rowid DESC LIMIT ?"
-        return [row[0] for row in self._db.execute(query, (_match_all(terms), count))]
+        return list(chain.from_iterable(self._db.execute(query, (_match_all(terms), count))))
 
     def bm25(self, terms: Sequence[Term], ids: Sequence[int]) -> dict[int, float]:
         """How well each of `ids`, which have all of `terms`, fits them by FTS5's bm25: higher is better."""
@@ -212,7 +222,7 @@ class SearchableCatalog:
         return row[0] if row else None
 
     def _ids(self, query: str, *values: Any) -> set[int]:
-        return {row[0] for row in self._db.execute(query, values)}
+        return set(chain.from_iterable(self._db.execute(query, values)))
 
     def _value(self, query: str, *values: Any) -> Any:
         return self._db.execute(query, values).fetchone()[0]

@@ -122,9 +122,7 @@ def add_catalog_options(parser: argparse.ArgumentParser) -> None:
 
 def add_vector_index_option(parser: argparse.ArgumentParser) -> None:
     """--index, for the scripts that read or write the vector index."""
-    parser.add_argument(
-        "--index", metavar="PATH", help=f"the vector index (default: {DEFAULT_VECTOR_INDEX} beside the catalog)"
-    )
+    parser.add_argument("--index", metavar="PATH", help=f"the vector index (default: {DEFAULT_VECTOR_INDEX} beside the catalog)")
 
 
 def add_output_options(parser: argparse.ArgumentParser, json_help: str) -> None:
@@ -354,9 +352,7 @@ def run_script(main: Callable[[list[str]], int], argv: Sequence[str] | None = No
         if "--debug" in arguments:
             raise
         kind = type(error).__name__
-        return _fail(
-            f"internal error: {kind}: {error}; please report it with the output of --debug", CANNOT_GO_ON, arguments
-        )
+        return _fail(f"internal error: {kind}: {error}; please report it with the output of --debug", CANNOT_GO_ON, arguments)
 
 
 def _fail(line: str, exit_code: int, arguments: list[str]) -> int:

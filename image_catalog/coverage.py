@@ -7,6 +7,7 @@ the pictures that can still matter.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from math import log
 
@@ -41,30 +42,26 @@ class Coverage:
     def __init__(self, rows: SearchableCatalog, query: Query, scope: Scope) -> None:
         self._rows = rows
         self._scope = scope
-        total = rows.size()
-        counts = {term: rows.count_with(term) for term in query.wanted}
-        idf = {term: log(1 + (total - count + 0.5) / (count + 0.5)) for term, count in counts.items()}
-        weights = {term: idf[term] * (_WEIGHT_OF_NUMBERS if _is_number(term) else 1.0) for term in counts}
-        whole = sum(weights.values()) or 1.0
-        self.missing = tuple(term for term, count in counts.items() if not count)
-        self.terms = tuple(sorted((term for term in counts if counts[term]), key=lambda term: -weights[term]))
-        self._shares = [weights[term] / whole for term in self.terms]
-        self._numbers = [idf[term] if _is_number(term) else 0.0 for term in self.terms]
+        self.terms = query.wanted
+        self.missing: tuple[Term, ...] = ()
+        self._shares = [1 / len(self.terms) for _ in self.terms]  # unless _weigh() knows better
+        self._numbers = [0.0 for _ in self.terms]
         self._masks: dict[int, int] = {}
 
     def find_best(self, count: int) -> None:
         """Look up at least the `count` best covered pictures."""
-        if self.terms and not self.missing and self._find_whole(count):
-            return
-        self._find(lambda rest: not self._has_covered(count, rest))
+        if not self._find_whole(count):
+            self._weigh()
+            self._find(lambda rest: not self._has_covered(count, rest))
 
     def find_covered(self, least: float) -> None:
         """Look up all pictures that are covered by the share `least`."""
+        self._weigh()
         self._find(lambda rest: rest >= least)
 
     def _find_whole(self, count: int) -> bool:
         """Have so many pictures every word that no other needs a look? The newest of them will do."""
-        if self._scope.allowed is not None:
+        if self._scope.allowed is not None or not self.terms:
             return False
         excluded = self._scope.excluded
         newest = self._rows.newest_with_all(self.terms, max(count, _MOST_COMPARED + 1) + len(excluded))
@@ -74,22 +71,36 @@ class Coverage:
         self._masks = dict.fromkeys(found, (1 << len(self.terms)) - 1)
         return True
 
+    def _weigh(self) -> None:
+        """Count how many pictures have each word; put the rarest first and those that none has aside."""
+        total = self._rows.size()
+        counts = {term: self._rows.count_with(term) for term in self.terms}
+        idf = {term: log(1 + max(0.0, total - count + 0.5) / (count + 0.5)) for term, count in counts.items()}
+        weights = {term: idf[term] * (_WEIGHT_OF_NUMBERS if _is_number(term) else 1.0) for term in counts}
+        whole = sum(weights.values()) or 1.0
+        self.missing = tuple(term for term, count in counts.items() if not count)
+        self.terms = tuple(sorted((term for term in counts if counts[term]), key=lambda term: -weights[term]))
+        self._shares = [weights[term] / whole for term in self.terms]
+        self._numbers = [idf[term] if _is_number(term) else 0.0 for term in self.terms]
+
     def _find(self, newcomers_matter: Callable[[float], bool]) -> None:
         """Look up word by word. `newcomers_matter`: may a picture be sought that has only this share of the query, the rest?"""
         masks = self._masks
+        has_newcomers = True
         for bit, term in enumerate(self.terms):
-            if newcomers_matter(sum(self._shares[bit:])):
-                found = self._rows.ids_with(term)
-            elif masks:
-                found = self._rows.ids_with(term, among=self.terms[:bit])
-            else:
+            has_newcomers = has_newcomers and newcomers_matter(sum(self._shares[bit:]))
+            if not (has_newcomers or masks):
                 return
+            found = self._rows.ids_with(term, among=() if has_newcomers else self.terms[:bit])
             for image_id in self._scope.within(found):
                 masks[image_id] = masks.get(image_id, 0) | 1 << bit
 
     def _has_covered(self, count: int, share: float) -> bool:
         """Are there `count` pictures covered by more than `share`?"""
-        return sum(len(ids) for mask, ids in self._groups() if self._sum(self._shares, mask) > share) >= count
+        if len(self._masks) < count:
+            return False
+        numbers = Counter(self._masks.values())
+        return sum(number for mask, number in numbers.items() if self._sum(self._shares, mask) > share) >= count
 
     def _groups(self) -> list[tuple[int, list[int]]]:
         """(mask, pictures), the best covered first."""

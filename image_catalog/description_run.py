@@ -137,9 +137,7 @@ class DescriptionRun:
         while (job := self._ready.get()) is not None:
             assert job.picture is not None
             try:
-                outcome: Any = self._model.describe(
-                    job.picture.jpeg, os.fsdecode(job.path), context=job.images[0].context or ""
-                )
+                outcome: Any = self._model.describe(job.picture.jpeg, os.fsdecode(job.path), context=job.images[0].context or "")
             except BaseException as error:  # passed on to the calling thread, which decides
                 outcome = error
             self._events.put(_Described(job, outcome))
@@ -226,6 +224,7 @@ class DescriptionRun:
                 row = self._catalog.image(image.id)
                 if row is not None:
                     self._catalog.update_image(image.id, _failure_columns(error, row["attempts"] + 1))
+
 
 def _jobs(waiting: Iterable[WaitingImage]) -> list[_Job]:
     """One job per content, in the order of the first image that has it."""

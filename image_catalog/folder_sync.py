@@ -58,6 +58,7 @@ class FolderSync:
         exclude: Sequence[str] = (),
         allow_empty: bool = False,
         retry_failed: bool = False,
+        raw_twins: bool = False,
         max_image_size: int = 1024,
         on_failure: Callable[[UserError], None],
     ) -> None:
@@ -68,6 +69,7 @@ class FolderSync:
         self._exclude = exclude
         self._allow_empty = allow_empty
         self._retry_failed = retry_failed
+        self._raw_twins = raw_twins
         self._max_image_size = max_image_size
         self._on_failure = on_failure
         self._known = catalog.known_files()
@@ -125,7 +127,9 @@ class FolderSync:
         counts = self.counts
         differing = []
         other_files = self._catalog.known_other_files()
-        for found in image_files.find_files(self._roots, self._recursive, self._exclude, on_problem=self._note_problem):
+        for found in image_files.find_files(
+            self._roots, self._recursive, self._exclude, on_problem=self._note_problem, raw_twins=self._raw_twins
+        ):
             known = self._known.get(found.path)
             if known is None and other_files.get(found.path) == _signature(found):
                 counts.other_files += 1
@@ -311,9 +315,7 @@ class FolderSync:
         path = os.fsdecode(root)
         remedy = "mount the disk and run again; if it is meant, run with --allow-empty"
         if missing == known and not any(True for seen in self._seen if scope([root], True)(seen)):
-            return CannotGoOn(
-                path, f"is empty or not mounted: nothing removed, {known:,} images stay in the catalog", remedy
-            )
+            return CannotGoOn(path, f"is empty or not mounted: nothing removed, {known:,} images stay in the catalog", remedy)
         device = self._catalog.root_device(root)
         if device is not None and device != os.stat(root).st_dev:
             return CannotGoOn(

@@ -47,6 +47,7 @@ class IndexOptions:
     recursive: bool = False
     exclude: Sequence[str] = ()
     allow_empty: bool = False
+    raw_twins: bool = False
     describe: bool = True
     retry_failed: bool = False
     redescribe: bool = False
@@ -81,7 +82,8 @@ class IndexSummary:
         """One flat JSON object; README documents its fields."""
         own = asdict(self)
         counts = own.pop("sync")
-        return counts | own | {"failed": self.failed_now}
+        whole: dict[str, Any] = counts | own | {"failed": self.failed_now}
+        return whole
 
     @property
     def failed_now(self) -> int:
@@ -126,6 +128,7 @@ class IndexRun:
             exclude=self.options.exclude,
             allow_empty=self.options.allow_empty,
             retry_failed=self.options.retry_failed,
+            raw_twins=self.options.raw_twins,
             max_image_size=self._max_image_size(),
             on_failure=self.listener.failure,
         )
@@ -215,6 +218,7 @@ class IndexRun:
             timeout=self.options.timeout,
             workers=self.options.workers,
             on_warning=self.listener.warn,
+            on_note=self.listener.note,
         )
 
     def _remember(self, model: Any) -> None:

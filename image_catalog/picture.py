@@ -149,7 +149,7 @@ def open_image(file: BinaryIO, subject: str) -> Image.Image:
 def _can_read_heif() -> bool:
     """Register the decoder of HEIC, which Pillow has not; False where it is not installed."""
     try:
-        from pi_heif import register_heif_opener  # type: ignore[import-untyped]
+        from pi_heif import register_heif_opener
     except ImportError:
         return False
     register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)

@@ -24,14 +24,14 @@ def hold(catalog_path: str, holder: Callable[[], str]) -> Iterator[None]:
     """
     # The real path: two names of one catalog share one lock.
     lock = FileLock(os.path.realpath(catalog_path) + ".lock", timeout=0, mode=0o600)
+    folder = os.path.dirname(os.path.realpath(catalog_path))
     try:
+        os.stat(folder)  # filelock would make a missing folder
         lock.acquire()
     except Timeout:
         raise AnotherRunActive(catalog_path, f"another index run{holder()} is active", "wait until it has ended") from None
     except FileNotFoundError:
-        raise CannotGoOn(
-            catalog_path, "its folder does not exist", "make the folder, or name another place with --db"
-        ) from None
+        raise CannotGoOn(catalog_path, "its folder does not exist", "make the folder, or name another place with --db") from None
     except OSError as error:
         raise CannotGoOn(
             catalog_path, f"cannot write beside the catalog ({error.strerror})", "name another place with --db"

@@ -82,6 +82,7 @@ CREATE TABLE images (
 CREATE INDEX images_content_hash ON images (content_hash);
 CREATE INDEX images_pixel_hash ON images (pixel_hash) WHERE pixel_hash IS NOT NULL;
 CREATE INDEX images_taken_at ON images (taken_at);
+CREATE INDEX images_state ON images (state, gone_at);
 
 -- Words of every image. The plain columns hold the words as they stand; `stems` holds their Snowball stems, so that
 -- собака finds собаки: the stock sqlite3 shell can MATCH both. The texts themselves are stored once, in images.

@@ -89,7 +89,9 @@ def run(catalog: Catalog, request: Request, open_meaning: Callable[[], Meaning])
 
     Raises UsageError for a filter or an FTS5 expression that makes no sense, CannotGoOn when `like` cannot be done.
     """
-    return _Search(SearchableCatalog(catalog), request).answer(open_meaning)
+    rows = SearchableCatalog(catalog)
+    with rows.snapshot():
+        return _Search(rows, request).answer(open_meaning)
 
 
 class _Search:

@@ -134,6 +134,7 @@ class VectorRun:
         self._prepare_encoder(known)
         self.summary.tell(self._build(known, model_id, generation))
         self._remember(known)
+        self.catalog.drop_unused_vectors(model_id)
         self.summary.seconds = round(time.monotonic() - started, 1)
 
     # The model

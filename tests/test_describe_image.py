@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import resource
 import signal
 import subprocess
 import sys
@@ -307,7 +306,6 @@ def test_a_huge_answer_costs_no_memory(folder: Path) -> None:
         huge = peak(server)
     unit = 1024 if sys.platform != "darwin" else 1
     assert (huge - usual) * unit < 8 << 20
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit < 1 << 30
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

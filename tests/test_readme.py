@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -111,8 +112,12 @@ def test_every_import_is_in_the_requirements() -> None:
             }
     imported = set()
     for file in [*ROOT.glob("*.py"), *(ROOT / "image_catalog").rglob("*.py")]:
-        found = re.findall(r"^\s*(?:import|from) ([A-Za-z_]\w*)", file.read_text(encoding="utf-8"), re.MULTILINE)
-        imported |= {name for name in found if name not in sys.stdlib_module_names and name != "image_catalog"}
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    imported -= {*sys.stdlib_module_names, "image_catalog"}
     missing = {name for name in imported if names.get(name, name).lower().replace("_", "-") not in required}
     assert not missing
 

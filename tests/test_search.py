@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
 from math import log
 from pathlib import Path
@@ -380,6 +381,36 @@ def test_an_index_with_next_to_nothing_works(tmp_path: Path, catalog: Catalog, d
     result = run(catalog, Request("собака"), lambda: meaning)
     assert names(result)[0] == "собака.jpg"
     assert all(np.isfinite(hit.score) for hit in result.hits)
+
+
+# While an index run writes
+
+
+def test_searching_works_and_hangs_together_while_pictures_come_and_go(tmp_path: Path) -> None:
+    path = search_catalogs.make(tmp_path / "images.db", {f"{number}.jpg": "a dog runs" for number in range(50)})
+    stop = threading.Event()
+
+    def write() -> None:
+        with Catalog.open(path) as catalog:
+            for number in range(10_000):
+                if stop.is_set():
+                    return
+                with catalog.transaction():
+                    new = search_catalogs.add(catalog, b"/new/%d.jpg" % number, description="a dog sleeps")
+                    if number >= 3:
+                        catalog.delete_image(new - 3)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with Catalog.open_for_reading(path) as catalog:
+            for number in range(200):
+                sort = "path" if number % 2 else "score"
+                result = run(catalog, Request("dogs", "text", limit=100, sort=sort), no_meaning)
+                assert len(result.hits) >= 50
+    finally:
+        stop.set()
+        writer.join()
 
 
 # Pages

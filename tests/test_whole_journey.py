@@ -66,12 +66,10 @@ def test_what_people_type_finds_the_picture(journey: Path) -> None:
 
 
 def test_the_stock_shell_and_plain_faiss_open_both_files(journey: Path) -> None:
-    query = (
-        "SELECT path FROM images JOIN images_fts ON images.id = images_fts.rowid WHERE images_fts MATCH 'закат' OR"
-        " images_fts MATCH 'sunset'"
-    )
+    query = "SELECT path FROM images JOIN images_fts ON images.id = images_fts.rowid WHERE images_fts MATCH 'закате OR sunset'"
     shell = subprocess.run(["sqlite3", str(journey / "images.db"), query], capture_output=True, text=True)
     assert (shell.returncode, shell.stderr) == (0, "")
+    assert "IMG_3124.jpg" in shell.stdout
     import faiss
 
     index = faiss.read_index(str(journey / "image_index.faiss"))
