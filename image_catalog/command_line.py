@@ -325,12 +325,12 @@ def run_script(main: Callable[[list[str]], int], argv: Sequence[str] | None = No
     Tests call it with `argv`; a script calls it without, then signals are handled too and stay so until the end.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    os.umask(0o077)  # whatever a run makes holds where its user lives
     for stream in (sys.stdout, sys.stderr):
         # A terminal or pipe that is not UTF-8 shows an escape instead of ending the run.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     if argv is None:
+        os.umask(0o077)  # whatever a run makes holds where its user lives
         for number in _stop_signals():
             signal.signal(number, _raise_stopped)
     try:

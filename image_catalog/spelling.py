@@ -6,7 +6,6 @@ Knows typing errors and keyboards; reads the vocabulary through catalog_search.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from image_catalog import words
 from image_catalog.catalog_search import SearchableCatalog
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     from image_catalog.catalog import Catalog
 
 _MOST_SHOWN = 3
-_CLOSE = 0.72  # difflib's ratio: one letter of four, two of seven
+_ERRORS = ((6, 2), (4, 1))  # from so many letters on so many typing errors are believed
+_LONGEST_ENDING = 6  # letters that a word has beyond its stem
 # The same keys of the two keyboards of a Russian computer.
 _LATIN = "`qwertyuiop[]asdfghjkl;'zxcvbnm,.~QWERTYUIOP{}ASDFGHJKL:\"ZXCVBNM<>"
 _CYRILLIC = "ёйцукенгшщзхъфывапролджэячсмитьбюЁЙЦУКЕНГШЩЗХЪФЫВАПРОЛДЖЭЯЧСМИТЬБЮ"
@@ -46,12 +46,34 @@ def _typed_on_other_keyboard(rows: SearchableCatalog, text: str) -> list[str]:
 
 def _close_words(rows: SearchableCatalog, stem: str) -> list[str]:
     """Words whose stems are a typing error away; the first letter is seldom wrong, so it is believed at first."""
-    for beginning in dict.fromkeys((stem[:1], "")):
-        forms: dict[str, tuple[int, str]] = {}
+    errors = next((errors for letters, errors in _ERRORS if len(stem) >= letters), 0)
+    for beginning in dict.fromkeys((stem[:1], "")) if errors else ():
+        close: dict[str, tuple[int, int, str]] = {}
         for word, count in rows.vocabulary(beginning):
-            if abs(len(word) - len(stem)) <= 4 and not word.isdigit():
-                forms[words.stem_of(word)] = max(forms.get(words.stem_of(word), (0, "")), (count, word))
-        close = get_close_matches(stem, forms, n=_MOST_SHOWN, cutoff=_CLOSE)
+            if not (word.isalpha() and -errors <= len(word) - len(stem) <= errors + _LONGEST_ENDING):
+                continue
+            other = words.stem_of(word)
+            distance = _distance(stem, other, errors)
+            if distance <= errors:
+                close[other] = min(close.get(other, (errors, 0, word)), (distance, -count, word))
         if close:
-            return [forms[other][1] for other in close]
+            return [word for _, _, word in sorted(close.values())[:_MOST_SHOWN]]
     return []
+
+
+def _distance(one: str, other: str, limit: int) -> int:
+    """Letters to insert, leave out, change or swap with their neighbour (optimal string alignment); limit + 1 for any more."""
+    if abs(len(one) - len(other)) > limit:
+        return limit + 1
+    above: list[int] = []
+    row = list(range(len(other) + 1))
+    for number, letter in enumerate(one, start=1):
+        before, above, row = above, row, [number]
+        for at, its in enumerate(other, start=1):
+            cost = min(above[at] + 1, row[at - 1] + 1, above[at - 1] + (letter != its))
+            if number > 1 < at and letter == other[at - 2] and one[number - 2] == its:
+                cost = min(cost, before[at - 2] + 1)
+            row.append(cost)
+        if min(row) > limit:
+            return limit + 1
+    return row[-1]

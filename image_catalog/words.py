@@ -66,6 +66,6 @@ def fold(word: str) -> str:
 
 @lru_cache(maxsize=2)
 def _stemmer(language: str) -> Any:
-    import Stemmer  # type: ignore[import-not-found]  # C; the pure Python form would take ten times as long for a catalog
+    import Stemmer  # C; the pure Python form would take ten times as long for a catalog
 
     return Stemmer.Stemmer(language)

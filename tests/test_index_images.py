@@ -516,7 +516,7 @@ def test_the_same_folder_under_several_names_gives_one_row_a_file(world: World) 
 def test_the_run_is_the_same_from_an_empty_environment(world: World) -> None:
     world.picture("имя с пробелом.jpg", 1)
     done = subprocess.run(
-        ["env", "-i", sys.executable, str(ROOT / "index_images.py"), str(world.photos)]
+        ["env", "-i", sys.executable, str(ROOT / "index_images.py"), "-q", str(world.photos)]
         + ["--db", world.db, "--host", world.server.url],
         capture_output=True,
         text=True,

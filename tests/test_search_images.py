@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -247,9 +248,12 @@ def on_terminal(db: str, *arguments: str, **environment: str) -> str:
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=ROOT, env=variables)
     os.close(writer)
     assert done.returncode == 0, done.stderr
-    printed = os.read(reader, 100_000).decode()
+    printed = b""
+    with contextlib.suppress(OSError):  # EIO: all is read, and the other end is closed
+        while part := os.read(reader, 100_000):
+            printed += part
     os.close(reader)
-    return printed
+    return printed.decode()
 
 
 def test_matching_words_are_lit_as_they_stand_in_the_text(db: str) -> None:

@@ -30,14 +30,14 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
         ("елькой", "ёлка"),
         ("cj,frf", "собака"),  # typed on the other keyboard
         ("сфк", "car"),
-        ("красным шарым", "шарами"),
+        ("красным сабакам", "собака"),
     ],
 )
 def test_what_was_meant(catalog: Catalog, typed: str, meant: str) -> None:
-    rows_missing = [term for term in parse(typed).wanted if term.phrases != (("красн",),)]
-    assert meant in suggestions(catalog, typed, rows_missing)
+    missing = [term for term in parse(typed).wanted if term.phrases != (("красн",),)]
+    assert meant in suggestions(catalog, typed, missing)
 
 
-@pytest.mark.parametrize("typed", ["xyzzyqwrt", "12345", "", "猫"])
+@pytest.mark.parametrize("typed", ["xyzzyqwrt", "12345", "", "猫", "пляска", "cat", "road"])
 def test_nothing_is_made_up(catalog: Catalog, typed: str) -> None:
     assert suggestions(catalog, typed, parse(typed).wanted) == []

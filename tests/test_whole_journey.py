@@ -24,7 +24,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with images.db and image_index.faiss of the samples, described in Russian."""
     folder = tmp_path_factory.mktemp("journey")
     with OllamaServer(SAMPLES) as server:
-        indexed = run_script("index_images.py", SAMPLES, "-r", "--host", server.url, "--language", "ru", cwd=folder)
+        indexed = run_script("index_images.py", SAMPLES, "-r", "-q", "--host", server.url, "--language", "ru", cwd=folder)
         assert (indexed.returncode, indexed.stderr) == (0, "")
         assert server.times_described().total() == len(CAPTIONS)
     embedded = run_script("create_faiss_index.py", cwd=folder)
