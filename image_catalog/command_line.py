@@ -346,6 +346,9 @@ def run_script(main: Callable[[list[str]], int], argv: Sequence[str] | None = No
         # The reader (`| head`) has what it wanted. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except ModuleNotFoundError as error:
+        missing = error.name or str(error)
+        return _fail(f"{missing}: is not installed; install it: pip install -r requirements.txt", CANNOT_GO_ON, arguments)
     except MemoryError:
         return _fail("out of memory; close other programs or work on fewer pictures at a time", CANNOT_GO_ON, arguments)
     except Exception as error:

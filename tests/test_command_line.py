@@ -70,6 +70,11 @@ def test_a_path_that_is_not_utf8_comes_back_from_json_as_its_bytes() -> None:
         (UsageError("--near", "latitude 91 is out of range"), 2, "--near: latitude 91 is out of range"),
         (AnotherRunActive("images.db", "another index run is active"), 75, "images.db: another index run is active"),
         (ImageError("a\x1b.jpg", "cut"), 1, "a\\x1b.jpg: cut"),
+        (
+            ModuleNotFoundError("No module", name="faiss"),
+            3,
+            "faiss: is not installed; install it: pip install -r requirements.txt",
+        ),
         (MemoryError(), 3, "out of memory; close other programs or work on fewer pictures at a time"),
         (ZeroDivisionError("x"), 3, "internal error: ZeroDivisionError: x; please report it with the output of --debug"),
     ],
