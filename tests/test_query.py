@@ -28,6 +28,7 @@ RED_CAR = term(("red", "car"), is_required=True)
         ('before"red cars"after', [term(("befor",)), RED_CAR, term(("after",))], []),
         ("dog -cat", [term(("dog",))], [term(("cat",))]),
         ('dog -"red car"', [term(("dog",))], [RED_CAR]),
+        ('dog - "red car"', [term(("dog",)), RED_CAR], []),
         ("sunse*", [term(("sunse",), is_beginning=True)], []),
         ("ёл*", [term(("ел",), ("ёл",), is_beginning=True)], []),
         ("кот OR собака | мышь пляж", [term(("кот",), ("собак",), ("мыш",)), BEACH], []),

@@ -107,6 +107,7 @@ def test_like_a_new_picture_describes_it_first(folder: Path, tmp_path: Path) -> 
         with Catalog.open(str(tmp_path / "images.db")) as catalog:
             catalog.keep_setting("hosts", json.dumps([server.url]))
             catalog.keep_setting("language", "en")
+            search_catalogs.add(catalog, os.fsencode(tmp_path / "new.png"), state="waiting", facts="2023")
         found = search(tmp_path, "--like", "new.png")
         assert len(server.calls) == 1
     assert len(found) == len(TEXTS)

@@ -38,6 +38,10 @@ def test_what_was_meant(catalog: Catalog, typed: str, meant: str) -> None:
     assert meant in suggestions(catalog, typed, missing)
 
 
+def test_the_other_keyboard_must_explain_all_words(catalog: Catalog) -> None:
+    assert suggestions(catalog, "cj,frf qwerty", parse("cj,frf qwerty").wanted) == []
+
+
 @pytest.mark.parametrize("typed", ["xyzzyqwrt", "12345", "", "猫", "пляска", "cat", "road"])
 def test_nothing_is_made_up(catalog: Catalog, typed: str) -> None:
     assert suggestions(catalog, typed, parse(typed).wanted) == []
