@@ -34,6 +34,8 @@ EXAMPLES = """
   python search_images.py "red car" -0 | xargs -0 cp -t /tmp/cars
 """
 
+_MOST_PICTURES = 1_000_000_000  # more than any catalog has, and small enough for SQLite
+
 
 def main(argv: list[str]) -> int:
     options = _parse(argv)
@@ -99,10 +101,9 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
 
 
 def _not_negative(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return number
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0")
+    return int(text)
 
 
 def _request(options: argparse.Namespace) -> Request:
@@ -118,8 +119,8 @@ def _request(options: argparse.Namespace) -> Request:
         text=text,
         mode=options.mode,
         filter=wanted,
-        limit=options.limit,
-        offset=options.offset,
+        limit=min(options.limit, _MOST_PICTURES),
+        offset=min(options.offset, _MOST_PICTURES),
         sort=options.sort,
         min_score=options.min_score,
         is_fts_syntax=options.fts_syntax,
