@@ -43,6 +43,7 @@ def main(argv: list[str]) -> int:
 
         vector_file.check_place(path)
         with run_lock.hold(path, lambda: ""), Catalog.open(options.db) as catalog:
+            catalog.share_writing()
             run = _run(catalog, path, options)
             run.run()
     _print_summary(options, run.summary)

@@ -135,6 +135,7 @@ class FolderSync:
                 counts.other_files += 1
                 continue
             self._seen.add(found.path)
+            counts.found += 1
             if known is None or self._must_open(known, found):
                 differing.append((found, known))
             else:
@@ -205,6 +206,7 @@ class FolderSync:
         elif examined.is_other_file:
             self._catalog.keep_other_files([(found.path, *_signature(found))])
             self.counts.other_files += 1
+            self.counts.found -= 1
         elif known is not None:
             self._store_known(known.id, found, examined, outcome.pixel_hash)
         else:

@@ -462,8 +462,10 @@ def test_captions_become_descriptions_without_a_model(world: World) -> None:
 
 def test_json_prints_one_document(world: World) -> None:
     world.picture("a.jpg", 1)
+    (world.photos / "notes.txt").write_text("no picture")
     assert world.index("--json") == 0
     summary = json.loads(world.out)
+    assert (summary["found"], summary["other_files"]) == (1, 1)
     assert (summary["new"], summary["described"], summary["failed"], summary["exit_code"]) == (1, 1, 0, 0)
 
 
