@@ -7,28 +7,30 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
 
 from image_catalog import __version__
 from image_catalog.errors import CANNOT_GO_ON, DONE, UserError
+
+TYPE_CHECKING = False  # a cold text search takes 25 ms, of which typing would be 3
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 DEFAULT_DATABASE = "images.db"
 DEFAULT_VECTOR_INDEX = "image_index.faiss"
 
 # C0 but \t and \n, DEL, C1, line and paragraph separators, every bidi control, lone surrogates (a file name that
 # is not UTF-8 arrives as these), the byte order mark and the tag characters that hide text.
-_UNSAFE = re.compile(
+_UNSAFE = (
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-_UNSAFE_IN_LINE = re.compile(_UNSAFE.pattern[:-1] + "\t\n]")
+_UNSAFE_IN_LINE = _UNSAFE[:-1] + "\t\n]"
 _SHORT_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -38,12 +40,14 @@ def printable(text: str) -> str:
     A byte of a file name that is not UTF-8 becomes `\\xNN`, any other unsafe character `\\uNNNN`. Everything that came
     from a file name, EXIF, a model or a server is printed through this or `printable_lines`.
     """
-    return _UNSAFE_IN_LINE.sub(_escape, text)
+    if text.isprintable():  # no control, no surrogate, nothing invisible: most texts need no regular expression
+        return text
+    return re.sub(_UNSAFE_IN_LINE, _escape, text)
 
 
 def printable_lines(text: str) -> str:
     """As `printable`, but line breaks and tabs stay: for texts that have lines of their own."""
-    return _UNSAFE.sub(_escape, text)
+    return re.sub(_UNSAFE, _escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -63,8 +67,10 @@ def json_text(value: Any, indent: int | None = None) -> str:
 
     A path that is not UTF-8 keeps its bytes: `os.fsencode(json.loads(...)["path"])` gives them back.
     """
+    import json
+
     text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
-    return _UNSAFE.sub(_json_escape, text)
+    return re.sub(_UNSAFE, _json_escape, text)
 
 
 def _json_escape(match: re.Match[str]) -> str:
@@ -77,6 +83,17 @@ def _json_escape(match: re.Match[str]) -> str:
     return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """argparse makes a formatter for every option; to know the width its own would import shutil, bz2 and lzma: 2 ms."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size().columns
+        except (ValueError, OSError):
+            width = 80
+        super().__init__(prog, width=width - 2)
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """argparse whose usage errors are one safe line and whose help shows examples as they were written."""
 
@@ -84,7 +101,7 @@ class ArgumentParser(argparse.ArgumentParser):
         super().__init__(
             description=description,
             epilog="examples:\n" + examples.strip("\n"),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_HelpFormatter,
             allow_abbrev=False,
             **options,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import shutil
 import sqlite3
 import stat
@@ -240,6 +241,23 @@ def test_an_older_catalog_is_migrated_in_one_step_with_a_copy_kept(path: str) ->
     copy.close()
 
 
+def test_a_catalog_of_schema_1_counts_and_answers_as_before(path: str) -> None:
+    db = sqlite3.connect(path, isolation_level=None)
+    schema.m001_create(db)
+    db.execute("PRAGMA user_version = 1")
+    older = Catalog(path, db)
+    for number, state in enumerate(["described", "described", "waiting", "failed"]):
+        older.insert_image(b"/%d.jpg" % number, {**described("a sunset"), "state": state})
+    older.insert_image(b"/gone.jpg", {**described("a sunset"), "gone_at": "2026-01-01T00:00:00Z"})
+    db.close()
+    with Catalog.open(path) as catalog:
+        assert tuple(catalog.coverage()) == (4, 2, 1, 1)
+        assert catalog.db.execute("SELECT count(*) FROM images_fts WHERE images_fts MATCH 'sunset'").fetchone() == (5,)
+        catalog.update_image(3, {"state": "described"})
+        assert tuple(catalog.coverage()) == (4, 3, 0, 1)
+    assert os.path.exists(f"{path}.schema1.bak")
+
+
 def test_a_migration_that_fails_leaves_the_version_before(path: str) -> None:
     Catalog.open(path).close()
 
@@ -277,3 +295,26 @@ def test_a_replaced_description_is_kept(path: str) -> None:
         past = catalog.past_description("aa")
         assert past is not None
         assert (past["description"], past["model"]) == ("first", "m1")
+
+
+def test_the_kept_counts_are_those_of_the_rows(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    columns = {"size": 1, "mtime_ns": 1, "ctime_ns": 1, "inode": 1, "device": 1}
+    with Catalog.open(str(tmp_path / "images.db")) as catalog:
+        ids = [catalog.insert_image(b"/%d.jpg" % number, columns) for number in range(40)]
+        for _ in range(300):
+            image_id = chance.choice(ids)
+            action = chance.randrange(4)
+            if action == 0:
+                catalog.update_image(image_id, {"state": chance.choice(["waiting", "described", "failed"])})
+            elif action == 1:
+                catalog.update_image(image_id, {"gone_at": chance.choice([None, "2024-01-01T00:00:00Z"])})
+            elif action == 2:
+                catalog.update_image(image_id, {"description": "text", "stems": "text"})
+            elif len(ids) > 10:
+                catalog.delete_image(image_id)
+                ids.remove(image_id)
+        rows = dict(catalog.db.execute("SELECT state, count(*) FROM images WHERE gone_at IS NULL GROUP BY state"))
+        there = catalog.coverage()
+    assert (there.described, there.waiting, there.failed) == tuple(rows.get(s, 0) for s in ("described", "waiting", "failed"))
+    assert there.images == sum(rows.values())
