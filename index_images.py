@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,9 @@ def main(argv: list[str]) -> int:
     from image_catalog import run_lock
     from image_catalog.catalog import Catalog
 
+    if options.dry_run and not os.path.exists(options.db):
+        with tempfile.TemporaryDirectory() as folder, Catalog.open(os.path.join(folder, "images.db")) as catalog:
+            return _index(options, catalog)
     with run_lock.hold(options.db, lambda: _active_run(options.db)), Catalog.open(options.db) as catalog:
         return _index(options, catalog)
 
@@ -49,6 +53,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--exclude", metavar="PATTERN", action="append", default=[], help="leave out files and folders named so; repeat")
     add("--raw-twins", action="store_true", help="index a camera RAW file also where its JPEG lies beside it")
     add("--no-describe", action="store_true", help="store facts only, ask no model")
+    add("--dry-run", action="store_true", help="show what a run would find and describe; change nothing, ask no model")
     add("--max-minutes", metavar="N", type=command_line.positive_float, help="stop cleanly after N minutes; exit 0")
     add("--retry-failed", action="store_true", help="try images again that failed before")
     add("--redescribe", action="store_true", help="describe all images again; the old texts are kept")
@@ -92,7 +97,7 @@ def _index(options: argparse.Namespace, catalog: Catalog) -> int:
     reporter = command_line.Reporter(options.quiet)
     roots = [os.path.realpath(os.fsencode(folder)) for folder in options.folders]
     run = IndexRun(catalog, list(dict.fromkeys(roots)), _index_options(options), reporter)
-    run_id = catalog.start_run(roots)
+    run_id = None if options.dry_run else catalog.start_run(roots)
     started = time.monotonic()
     code = CANNOT_GO_ON
     try:
@@ -107,8 +112,10 @@ def _index(options: argparse.Namespace, catalog: Catalog) -> int:
     finally:
         seconds = time.monotonic() - started
         summary = run.summary.as_dict() | {"seconds": round(seconds, 1), "exit_code": code}
-        catalog.end_run(run_id, code, summary)
-        _print_summary(options, run.summary, summary)
+        if run_id is not None:
+            catalog.end_run(run_id, code, summary)
+        pace = catalog.status()["seconds_per_description"] if options.dry_run else None
+        _print_summary(options, run.summary, summary, pace)
     return code
 
 
@@ -122,6 +129,7 @@ def _index_options(options: argparse.Namespace) -> IndexOptions:
         allow_empty=options.allow_empty,
         raw_twins=options.raw_twins,
         describe=not options.no_describe,
+        dry_run=options.dry_run,
         retry_failed=options.retry_failed,
         redescribe=options.redescribe,
         stale_only=options.stale,
@@ -143,15 +151,23 @@ def _exit_code(summary: IndexSummary) -> int:
     return SOME_FAILED if summary.failed_now else DONE
 
 
-def _print_summary(options: argparse.Namespace, summary: IndexSummary, as_dict: dict[str, Any]) -> None:
+def _print_summary(options: argparse.Namespace, summary: IndexSummary, as_dict: dict[str, Any], pace: float | None) -> None:
     if options.json:
-        write_line(json_text(as_dict))
+        write_line(json_text(as_dict | {"dry_run": options.dry_run}))
     elif not options.quiet:
-        for line in _summary_lines(summary, as_dict["seconds"]):
+        lines = [_found_line(summary, as_dict["seconds"])]
+        lines += _plan_lines(summary, pace) if options.dry_run else _result_lines(summary)
+        for line in lines:
             write_line(line)
 
 
-def _summary_lines(summary: IndexSummary, seconds: float) -> list[str]:
+def _plan_lines(summary: IndexSummary, pace: float | None) -> list[str]:
+    """What a dry run tells; `pace` in seconds a description."""
+    time_left = f", in about {duration_text(summary.waiting * pace)} at the pace so far" if pace and summary.waiting else ""
+    return [f"{summary.waiting:,} would be described{time_left}", "dry run: nothing was changed"]
+
+
+def _found_line(summary: IndexSummary, seconds: float) -> str:
     sync = summary.sync
     parts = [
         f"{count:,} {name}"
@@ -168,7 +184,11 @@ def _summary_lines(summary: IndexSummary, seconds: float) -> list[str]:
         )
         if count
     ]
-    lines = [f"{', '.join(parts) or 'no images found'}; {duration_text(seconds)}"]
+    return f"{', '.join(parts) or 'no images found'}; {duration_text(seconds)}"
+
+
+def _result_lines(summary: IndexSummary) -> list[str]:
+    lines = []
     if summary.described or summary.reused:
         lines.append(_description_line(summary))
     if summary.waiting:

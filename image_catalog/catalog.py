@@ -77,6 +77,7 @@ class Catalog:
     def __init__(self, path: str, db: sqlite3.Connection) -> None:
         self.path = path
         self.db = db
+        self._rehearsing = False
 
     @classmethod
     def open(cls, path: str) -> Catalog:
@@ -137,6 +138,9 @@ class Catalog:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """One transaction that takes the write lock at its start, so that it can never fail half way for want of it."""
+        if self._rehearsing:
+            yield
+            return
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -145,6 +149,18 @@ class Catalog:
                 self.db.execute("ROLLBACK")
             raise
         self.db.execute("COMMIT")
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Whatever is written within is seen within and undone at the end: --dry-run does what a run does."""
+        self.db.execute("BEGIN IMMEDIATE")
+        self._rehearsing = True
+        try:
+            yield
+        finally:
+            self._rehearsing = False
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
 
     def share_writing(self) -> None:
         """For a second writer beside an index run: leave moving the -wal into the file to that run.
@@ -190,11 +206,6 @@ class Catalog:
     def last_run(self) -> dict[str, Any] | None:
         """The newest run: pid, roots, started_at, ended_at, exit_code, summary."""
         return self._one("SELECT pid, roots, started_at, ended_at, exit_code, summary FROM runs ORDER BY id DESC LIMIT 1")
-
-    def root_device(self, root: bytes) -> int | None:
-        """The device that a root was on when it was last indexed."""
-        row = self.db.execute("SELECT device FROM roots WHERE path_bytes = ?", (root,)).fetchone()
-        return row[0] if row else None
 
     def keep_root(self, root: bytes, device: int) -> None:
         """Remember that `root` was indexed now, on `device`."""
@@ -389,6 +400,15 @@ class Catalog:
         return self._all(
             "SELECT path_bytes, failure_kind, failure_reason, attempts FROM images"
             " WHERE state = 'failed' AND gone_at IS NULL ORDER BY path_bytes"
+        )
+
+    def failed_for_want(self, beginning: str) -> dict[bytes, str]:
+        """path -> kind of the failed images whose kind begins so."""
+        return dict(
+            self.db.execute(
+                "SELECT path_bytes, failure_kind FROM images WHERE state = 'failed' AND substr(failure_kind, 1, ?) = ?",
+                (len(beginning), beginning),
+            )
         )
 
     def status(self) -> dict[str, Any]:

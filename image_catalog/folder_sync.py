@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from image_catalog import catalog as catalogs
-from image_catalog import image_files, words
+from image_catalog import gone_files, image_files, words
 from image_catalog.catalog import DESCRIPTION_COLUMNS, NO_FAILURE, Catalog, KnownFile
 from image_catalog.errors import CannotGoOn, ImageError, UserError
 from image_catalog.guarded_workers import GuardedWorkers
@@ -22,6 +24,11 @@ from image_catalog.reading import Examined
 
 _SEARCHED_TEXTS = ("description", "tags", "visible_text", "caption", "keywords", "facts")
 _SECONDS_BETWEEN_COMMITS = 1.0
+_NEEDS = "needs "  # the kind of an ImageError that a library would mend: `needs rawpy`
+
+
+_Known = tuple[bytes, KnownFile]
+_Difference = tuple[FoundFile, KnownFile | None]
 
 
 @dataclass
@@ -76,9 +83,10 @@ class FolderSync:
         self._seen: set[bytes] = set()
         self._closed_folders: list[bytes] = []
         self._unopenable: list[tuple[bytes, KnownFile | None, UserError]] = []
-        self._differing: list[tuple[FoundFile, KnownFile | None]] = []
+        self._differing: list[_Difference] = []
         self.counts = SyncCounts()
         self.refused_roots: list[UserError] = []  # their absence or emptiness kept their rows from being judged
+        self.missing_libraries: Counter[str] = Counter()  # files that failed for want of a library; said once for all
 
     def scan(self) -> int:
         """Compare the folders with the catalog, one stat a file and no read; returns how many files must be opened."""
@@ -122,25 +130,61 @@ class FolderSync:
         self.refused_roots.append(error)
         self._on_failure(error)
 
-    def _scan(self) -> list[tuple[FoundFile, KnownFile | None]]:
+    def _scan(self) -> list[_Difference]:
         """Every file that is new or differs from what is known; one stat a file and no read."""
         counts = self.counts
-        differing = []
+        differing: list[_Difference] = []
         other_files = self._catalog.known_other_files()
+        readable_now = self._readable_now()
+        unseen_others = set(other_files)
+        captioned: set[bytes] = set()  # paths, with or without ending, whose sidecar is new, changed or gone
         for found in image_files.find_files(
             self._roots, self._recursive, self._exclude, on_problem=self._note_problem, raw_twins=self._raw_twins
         ):
             known = self._known.get(found.path)
-            if known is None and other_files.get(found.path) == _signature(found):
-                counts.other_files += 1
-                continue
+            if known is None:
+                unseen_others.discard(found.path)
+                if other_files.get(found.path) == _signature(found):
+                    counts.other_files += 1
+                    continue
+                captioned |= image_files.sidecar_base(found.path)
             self._seen.add(found.path)
             counts.found += 1
-            if known is None or self._must_open(known, found):
+            if known is None or self._must_open(known, found) or found.path in readable_now:
                 differing.append((found, known))
             else:
                 counts.unchanged += 1
-        return differing
+        captioned.update(self._forget_others(unseen_others))
+        return differing + self._with_other_words(captioned, differing)
+
+    def _readable_now(self) -> set[bytes]:
+        """Files that failed for want of a library that is there now."""
+        failed = self._catalog.failed_for_want(_NEEDS)
+        there = {kind for kind in set(failed.values()) if find_spec(kind.removeprefix(_NEEDS).replace("-", "_"))}
+        return {path for path, kind in failed.items() if kind in there}
+
+    def _forget_others(self, unseen: set[bytes]) -> set[bytes]:
+        """Forget what was no image and is gone; the bases of the sidecars among it."""
+        in_scope = scope(self._roots, self._recursive)
+        gone = [path for path in unseen if in_scope(path) and not os.path.lexists(path)]
+        if gone:
+            with self._catalog.transaction():
+                self._catalog.forget_other_files(gone)
+        return {base for path in gone for base in image_files.sidecar_base(path)}
+
+    def _with_other_words(self, bases: set[bytes], differing: list[_Difference]) -> list[_Difference]:
+        """Unchanged pictures whose sidecar changed: they are opened for their facts."""
+        if not bases:
+            return []
+        opened = {found.path for found, _ in differing}
+        paths = sorted(
+            path
+            for path in self._seen
+            if path in self._known and path not in opened and (path in bases or os.path.splitext(path)[0] in bases)
+        )
+        pictures = [found for path in paths if (found := image_files.found_file(path)) is not None]
+        self.counts.unchanged -= len(pictures)  # counted when they were seen, and again when they are stored
+        return [(found, self._known[found.path]) for found in pictures]
 
     def _must_open(self, known: KnownFile, found: FoundFile) -> bool:
         failed_before = self._retry_failed and known.state == "failed"
@@ -180,7 +224,7 @@ class FolderSync:
             for outcome in batch:
                 self._store(outcome)
 
-    def _examined(self, differing: list[tuple[FoundFile, KnownFile | None]]) -> Iterator[_Outcome]:
+    def _examined(self, differing: list[_Difference]) -> Iterator[_Outcome]:
         """What opening each file gave, in the order of the list."""
         paths = (found.path for found, _ in differing)
         for (found, known), examined in zip(differing, self._workers.examine_all(paths), strict=True):
@@ -221,7 +265,10 @@ class FolderSync:
             self._seen.discard(found.path)  # it went between the scan and now
             return
         counts.failed += 1
-        self._on_failure(error)
+        if error.kind.startswith(_NEEDS):
+            self.missing_libraries[error.kind.removeprefix(_NEEDS)] += 1
+        else:
+            self._on_failure(error)
         if error.kind == "permission denied" and known is not None:
             return  # what was known of it stays true as far as anyone can tell
         columns = {**_stat_columns(found), "state": "failed", "failure_kind": error.kind, "failure_reason": error.reason}
@@ -250,6 +297,8 @@ class FolderSync:
         elif not same_picture:
             self._catalog.keep_past_description(image_id)
             columns |= self._description_for(examined.content_hash)
+        elif row["engine"] == "captions" and columns["caption"] not in (None, row["caption"]):
+            columns["state"] = "waiting"  # its description was the caption, which is another one now
         self._catalog.update_image(image_id, with_stems({**row, **columns}, columns))
 
     def _store_new(self, found: FoundFile, examined: Examined) -> None:
@@ -293,7 +342,7 @@ class FolderSync:
 
     # What is gone
 
-    def _known_under(self, root: bytes) -> list[tuple[bytes, KnownFile]]:
+    def _known_under(self, root: bytes) -> list[_Known]:
         in_scope = scope([root], self._recursive)
         return [(path, known) for path, known in self._known.items() if not known.is_gone and in_scope(path)]
 
@@ -304,26 +353,31 @@ class FolderSync:
         if not missing:
             self._keep_root(root)
             return
-        refusal = self._why_not_believed(root, len(known), len(missing))
-        if refusal is not None and not self._allow_empty:
-            self._refuse(refusal)
-            return
+        stay = set() if self._allow_empty else self._not_believed(root, known, missing)
+        gone = [file.id for path, file in missing if path not in stay]
         with self._catalog.transaction():
-            self._catalog.mark_gone(file.id for _, file in missing)
-            self._catalog.keep_root(root, os.stat(root).st_dev)
-        self.counts.gone += len(missing)
+            self._catalog.mark_gone(gone)
+            if not stay:
+                self._catalog.keep_root(root, os.stat(root).st_dev)
+        self.counts.gone += len(gone)
 
-    def _why_not_believed(self, root: bytes, known: int, missing: int) -> UserError | None:
-        path = os.fsdecode(root)
+    def _not_believed(self, root: bytes, known: list[_Known], missing: list[_Known]) -> set[bytes]:
+        """The missing paths that stay in the catalog, because their disk and not they seem to be gone; says so."""
         remedy = "mount the disk and run again; if it is meant, run with --allow-empty"
-        if missing == known and not any(True for seen in self._seen if scope([root], True)(seen)):
-            return CannotGoOn(path, f"is empty or not mounted: nothing removed, {known:,} images stay in the catalog", remedy)
-        device = self._catalog.root_device(root)
-        if device is not None and device != os.stat(root).st_dev:
-            return CannotGoOn(
-                path, f"lies on another disk than before: nothing removed, {missing:,} images were not found", remedy
-            )
-        return None
+        if len(missing) == len(known) and not any(map(scope([root], True), self._seen)):
+            reason = f"is empty or not mounted: nothing removed, {len(known):,} images stay in the catalog"
+            self._refuse(CannotGoOn(os.fsdecode(root), reason, remedy))
+            return {path for path, _ in missing}
+        doubted = gone_files.doubted(missing, self._living_devices(known))
+        for folder, paths in doubted.items():
+            reason = f"not mounted, or on another disk than before: nothing removed, {len(paths):,} images stay in the catalog"
+            self._refuse(CannotGoOn(os.fsdecode(folder), reason, remedy))
+        return {path for paths in doubted.values() for path in paths}
+
+    def _living_devices(self, known: list[_Known]) -> set[int]:
+        """Devices from which a known file is where it was, untouched."""
+        opened = {found.path for found, _ in self._differing}
+        return {file.device for path, file in known if path in self._seen and path not in opened}
 
     def _is_closed(self, path: bytes) -> bool:
         """Whether `path` lies under a folder that could not be read, so that nobody knows whether it is there."""

@@ -21,6 +21,7 @@ IMAGE_EXTENSIONS = frozenset(
 )
 RAW_EXTENSIONS = frozenset(b".cr2 .cr3 .nef .nrw .arw .dng .orf .rw2 .raf .pef .srw".split())
 _RAW_ENDINGS = tuple(RAW_EXTENSIONS)
+_SIDECAR_EXTENSIONS = (b".xmp", b".txt")
 
 # Folders in which other programs keep copies (thumbnails) or what was thrown away.
 _LEFT_OUT_FOLDERS = frozenset({b"@eadir", b"#recycle", b"$recycle.bin", b"system volume information", b"lost+found"})
@@ -71,7 +72,22 @@ def is_raw_name(path: bytes) -> bool:
     return extension(path) in RAW_EXTENSIONS
 
 
+def sidecar_base(path: bytes) -> set[bytes]:
+    """The picture that a sidecar speaks of, with its ending (photo.jpg.xmp) or without (photo.xmp); empty for other files."""
+    base, ending = os.path.splitext(path)
+    return {base} if ending.lower() in _SIDECAR_EXTENSIONS else set()
+
+
 # Finding
+
+
+def found_file(path: bytes) -> FoundFile | None:
+    """What stat says of one path now; None when it is no regular file any more."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return _found(path, status) if stat.S_ISREG(status.st_mode) else None
 
 
 def find_files(

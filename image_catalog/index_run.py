@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -49,6 +50,7 @@ class IndexOptions:
     allow_empty: bool = False
     raw_twins: bool = False
     describe: bool = True
+    dry_run: bool = False
     retry_failed: bool = False
     redescribe: bool = False
     stale_only: bool = False
@@ -104,13 +106,13 @@ class IndexRun:
         self._deadline = time.monotonic() + options.max_minutes * 60 if options.max_minutes else None
 
     def run(self) -> None:
-        """Raises UserError when the run cannot go on; what was done until then is stored."""
-        with GuardedWorkers() as workers:
+        """Raises UserError when the run cannot go on; what was done until then is stored, in a dry run nothing."""
+        with self.catalog.rehearsal() if self.options.dry_run else nullcontext(), GuardedWorkers() as workers:
             try:
                 self._sync(workers)
                 if self.options.redescribe:
                     self._wait_again()
-                if self.options.describe:
+                if self.options.describe and not self.options.dry_run:
                     self._describe_waiting(workers)
             finally:
                 coverage = self.catalog.coverage()
@@ -138,6 +140,10 @@ class IndexRun:
             sync.store_facts(on_examined=lambda path: progress.advance())
         sync.mark_gone()
         self.summary.refused_roots = len(sync.refused_roots)
+        for library, files in sync.missing_libraries.items():
+            reason = f"{files:,} pictures cannot be read without it"
+            remedy = f"pip install {library} and run again: they are tried again then (--failed lists them)"
+            self.listener.failure(UserError(library, f"is not installed: {reason}", remedy))
 
     def _max_image_size(self) -> int:
         return self.options.max_image_size or int(self.catalog.setting("max_image_size") or DEFAULT_IMAGE_SIZE)

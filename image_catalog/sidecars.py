@@ -36,23 +36,6 @@ def caption(path: bytes) -> str:
     return ""
 
 
-def pictures_of(path: bytes) -> list[bytes]:
-    """The pictures that a sidecar speaks of: none when `path` is no sidecar. Reads the folder."""
-    base, ending = os.path.splitext(path)
-    if ending.lower() not in (b".xmp", b".txt"):
-        return []
-    if image_files.has_image_name(base):
-        return [base] if os.path.exists(base) else []
-    folder, stem = os.path.split(base)
-    try:
-        names = os.listdir(folder or b".")
-    except OSError:
-        return []
-    return [
-        os.path.join(folder, name) for name in names if image_files.has_image_name(name) and os.path.splitext(name)[0] == stem
-    ]
-
-
 def _candidates(path: bytes, ending: bytes) -> list[bytes]:
     stem = os.path.splitext(path)[0]
     return [base + case for base in (path, stem) for case in (ending, ending.upper())]

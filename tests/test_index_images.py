@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from ollama_pictures import describe_colours, numbered_name, numbered_picture
 from ollama_server import OllamaServer
+from picture_files import xmp_packet, xmp_text
 from PIL import Image
 from running import ROOT
 
@@ -186,6 +187,90 @@ def test_an_edited_tag_costs_no_description_but_its_facts_change(world: World) -
     assert world.rows()["a.jpg"]["camera_make"] == "Canon"
 
 
+@pytest.mark.parametrize("sidecar", ["a.jpg.xmp", "a.XMP", "a.jpg.txt", "a.txt"])
+def test_a_sidecar_that_comes_changes_or_goes_is_noticed(world: World, sidecar: str) -> None:
+    world.picture("a.jpg", 1)
+    world.picture("b.jpg", 2)
+    assert world.index() == 0
+    world.server.requests.clear()
+    path = world.photos / sidecar
+    for caption in ("Бабушка", "Grandfather", None):
+        if caption is None:
+            path.unlink()
+        elif sidecar.endswith("txt"):
+            path.write_text(caption)
+        else:
+            path.write_bytes(xmp_packet(elements=xmp_text("dc:description", caption)))
+        assert world.index() == 0
+        assert [world.rows()[name]["caption"] for name in ("a.jpg", "b.jpg")] == [caption, None]
+        assert "2 unchanged" in world.out
+        assert world.server.requests == []
+        with Catalog.open_for_reading(world.db) as catalog:
+            assert len(catalog.known_other_files()) == (caption is not None)
+
+
+def test_a_new_caption_becomes_the_description_where_captions_do(world: World) -> None:
+    world.picture("a.jpg", 1)
+    (world.photos / "a.txt").write_text("first words")
+    assert world.index("--engine", "captions") == 0
+    (world.photos / "a.txt").write_text("other words, longer")
+    assert world.index("--engine", "captions") == 0
+    assert world.rows()["a.jpg"]["description"] == "other words, longer"
+
+
+def test_raw_files_without_the_library_are_said_once_and_read_when_it_comes(world: World, tmp_path: Path) -> None:
+    for number in range(3):
+        (world.photos / f"{number}.nef").write_bytes(b"II*\0" + bytes(200) + bytes([number]))
+    world.picture("a.jpg", 1)
+    shadow = tmp_path / "without"
+    shadow.mkdir()
+    (shadow / "rawpy.py").write_text("raise ImportError('not here')")
+    (shadow / "sitecustomize.py").write_text(
+        "from importlib import util\nreal = util.find_spec\n"
+        "util.find_spec = lambda name, *a: None if name == 'rawpy' else real(name, *a)\n"
+    )
+    command = [sys.executable, str(ROOT / "index_images.py"), str(world.photos), "--no-describe", "--db", world.db]
+    without = {**os.environ, "PYTHONPATH": str(shadow)}
+    first = subprocess.run(command, capture_output=True, text=True, env=without)
+    assert first.returncode == 1
+    assert first.stderr.count("\n") == 1
+    assert "rawpy: is not installed: 3 pictures" in first.stderr
+    assert "pip install rawpy" in first.stderr
+    again = subprocess.run(command, capture_output=True, text=True, env=without)
+    assert (again.returncode, again.stderr) == (0, "")
+    (shadow / "sitecustomize.py").write_text("")
+    (shadow / "rawpy.py").write_text("raise ZeroDivisionError('the library is there now')")
+    now = subprocess.run(command, capture_output=True, text=True, env=without)
+    assert now.returncode == 1
+    assert now.stderr.count(".nef") == 3  # opened again, and each named with what is wrong with it
+
+
+def test_a_dry_run_tells_what_a_run_would_do_and_changes_nothing(world: World) -> None:
+    for number in range(4):
+        world.picture(f"{number}.jpg", number)
+    assert world.index("--dry-run") == 0
+    assert "4 new" in world.out
+    assert "4 would be described" in world.out
+    assert "nothing was changed" in world.out
+    assert not os.path.exists(world.db)
+    assert world.index() == 0
+    requests = len(world.server.requests)
+    (world.photos / "0.jpg").rename(world.photos / "moved.jpg")
+    (world.photos / "1.jpg").unlink()
+    world.picture("new.jpg", 9)
+    with Catalog.open_for_reading(world.db) as catalog:
+        before = list(catalog.db.iterdump())
+    assert world.index("--dry-run") == 0
+    with Catalog.open_for_reading(world.db) as catalog:
+        assert list(catalog.db.iterdump()) == before
+    assert len(world.server.requests) == requests
+    for part in ("1 new", "1 moved", "2 unchanged", "1 gone", "1 would be described, in about"):
+        assert part in world.out
+    assert world.index() == 0
+    for part in ("1 new", "1 moved", "2 unchanged", "1 gone", "1 described"):
+        assert part in world.out
+
+
 def test_a_touched_file_costs_nothing(world: World) -> None:
     path = world.picture("a.jpg", 1)
     world.index()
@@ -350,6 +435,45 @@ def test_a_root_that_is_missing_or_empty_removes_nothing(world: World, way: str)
     assert world.index() == 3
     assert str(os.path.realpath(world.photos)) in world.err
     assert list(world.rows()) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("place", ["root", "subfolder"])
+def test_another_disk_in_place_of_the_one_indexed_removes_nothing(world: World, place: str) -> None:
+    """A disk mounted at the root or inside it: away, then something else there, then deleted files on the disk itself."""
+    mount = world.photos if place == "root" else world.photos / "disk"
+    mount.mkdir(exist_ok=True)
+    steps = [
+        f"mount -t tmpfs none {mount}",
+        f"cp {world.photos.parent}/seed/* {mount}",
+        "index; test $? = 0",
+        f"umount {mount}; touch {mount}/x; rm {mount}/x",
+        f"cp {world.photos.parent}/other.jpg {mount}",
+        "index; test $? = 3",
+        "test $(present) = 4",
+        f"rm {mount}/other.jpg; mount -t tmpfs none {mount}; cp {world.photos.parent}/seed/* {mount}; rm {mount}/0.jpg",
+        "index; test $? = 3",
+        "index --allow-empty; test $? = 0",
+        "test $(present) = 2",
+        f"rm {mount}/1.jpg",
+        "index; test $? = 0",
+        "test $(present) = 1",
+    ]
+    seed = world.photos.parent / "seed"
+    seed.mkdir()
+    for number in range(3):
+        numbered_picture(number).save(seed / f"{number}.jpg")
+    numbered_picture(7).save(world.photos.parent / "other.jpg")
+    functions = (
+        f"index() {{ {sys.executable} {ROOT / 'index_images.py'} {world.photos} -r --no-describe --db {world.db} $*; }}\n"
+        f"present() {{ sqlite3_py 'SELECT count(*) FROM images WHERE gone_at IS NULL'; }}\n"
+        f'sqlite3_py() {{ {sys.executable} -c "import sqlite3, sys;'
+        f'print(sqlite3.connect(\'{world.db}\').execute(sys.argv[1]).fetchone()[0])" "$1"; }}\n'
+    )
+    script = functions + "\n".join(f"{step} || exit {number + 10}" for number, step in enumerate(steps))
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True)
+    if "unshare:" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+    assert done.returncode == 0, (steps[done.returncode - 10], done.stdout, done.stderr)
 
 
 def test_an_empty_root_can_be_meant(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Files beside a picture: what they say of it, and which pictures are read again when one of them changes."""
+"""Files beside a picture: what they say of it."""
 
 from __future__ import annotations
 
@@ -6,28 +6,6 @@ from pathlib import Path
 
 import pytest
 from picture_files import camera_exif, read, save, xmp_packet, xmp_text
-
-from image_catalog import sidecars
-
-
-@pytest.mark.parametrize(
-    ("sidecar", "pictures"),
-    [
-        ("a.jpg.xmp", {"a.jpg"}),
-        ("a.xmp", {"a.jpg", "a.CR2"}),
-        ("a.XMP", {"a.jpg", "a.CR2"}),
-        ("a.txt", {"a.jpg", "a.CR2"}),
-        ("a.CR2.txt", {"a.CR2"}),
-        ("b.xmp", set()),
-        ("gone.jpg.xmp", set()),
-        ("a.json", set()),
-    ],
-)
-def test_pictures_of_a_sidecar(tmp_path: Path, sidecar: str, pictures: set[str]) -> None:
-    for name in ("a.jpg", "a.CR2", "a.mp4", "ab.jpg", sidecar):
-        (tmp_path / name).touch()
-    found = sidecars.pictures_of(bytes(tmp_path / sidecar))
-    assert {path.decode() for path in found} == {str(tmp_path / name) for name in pictures}
 
 
 @pytest.mark.parametrize("name", ["photo.jpg.xmp", "photo.xmp", "photo.XMP"])
