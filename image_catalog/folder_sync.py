@@ -51,8 +51,9 @@ class SyncCounts:
 class FolderSync:
     """One sync of a catalog with some folders.
 
-    `roots` are absolute real paths; `workers` open files for it; `on_failure` hears of each file that failed, once. Call
-    scan, store_facts and mark_gone in this order; `counts` and `refused_roots` are right at any moment.
+    `roots` are absolute real paths; `workers` open files for it; `on_failure` hears of each file that failed, once, and
+    `on_note` of each link to a folder, once. Call scan, store_facts and mark_gone in this order; `counts` and
+    `refused_roots` are right at any moment.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class FolderSync:
         raw_twins: bool = False,
         max_image_size: int = 1024,
         on_failure: Callable[[UserError], None],
+        on_note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._catalog = catalog
         self._workers = workers
@@ -79,6 +81,7 @@ class FolderSync:
         self._raw_twins = raw_twins
         self._max_image_size = max_image_size
         self._on_failure = on_failure
+        self._on_note = on_note
         self._known = catalog.known_files()
         self._seen: set[bytes] = set()
         self._closed_folders: list[bytes] = []
@@ -135,11 +138,17 @@ class FolderSync:
         counts = self.counts
         differing: list[_Difference] = []
         other_files = self._catalog.known_other_files()
+        folder_links: list[FoundFile] = []
         readable_now = self._readable_now()
         unseen_others = set(other_files)
         captioned: set[bytes] = set()  # paths, with or without ending, whose sidecar is new, changed or gone
         for found in image_files.find_files(
-            self._roots, self._recursive, self._exclude, on_problem=self._note_problem, raw_twins=self._raw_twins
+            self._roots,
+            self._recursive,
+            self._exclude,
+            on_problem=self._note_problem,
+            on_folder_link=folder_links.append,
+            raw_twins=self._raw_twins,
         ):
             known = self._known.get(found.path)
             if known is None:
@@ -154,8 +163,17 @@ class FolderSync:
                 differing.append((found, known))
             else:
                 counts.unchanged += 1
-        captioned.update(self._forget_others(unseen_others))
+        self._note_folder_links([link for link in folder_links if other_files.get(link.path) != _signature(link)])
+        captioned.update(self._forget_others(unseen_others - {link.path for link in folder_links}))
         return differing + self._with_other_words(captioned, differing)
+
+    def _note_folder_links(self, links: list[FoundFile]) -> None:
+        """Say once that a link to a folder is not followed, and remember that it was said."""
+        for link in links:
+            self._on_note(f"{os.fsdecode(link.path)}: a link to a folder is not followed; name the folder itself to index it")
+        if links:
+            with self._catalog.transaction():
+                self._catalog.keep_other_files((link.path, *_signature(link)) for link in links)
 
     def _readable_now(self) -> set[bytes]:
         """Files that failed for want of a library that is there now."""

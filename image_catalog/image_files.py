@@ -96,6 +96,7 @@ def find_files(
     exclude: Sequence[str] = (),
     on_problem: Callable[[UserError], None] = lambda problem: None,
     *,
+    on_folder_link: Callable[[FoundFile], None] = lambda link: None,
     raw_twins: bool = False,
 ) -> Iterator[FoundFile]:
     """Every regular file in `roots` (folders or files) that may be an image, each once, by one stat a file and no read.
@@ -103,9 +104,10 @@ def find_files(
     Left out: hidden names, half-written files, other programs' thumbnails, names or relative paths matching a pattern of
     `exclude`, FIFOs, sockets, devices, and a raw file beside a JPEG of the same name (unless `raw_twins`). A link to a
     file is followed when it ends inside the root; a link to a folder is not. `on_problem` hears of what an image's name
-    promised but could not be had, and of folders that could not be read (subject: the path).
+    promised but could not be had, and of folders that could not be read (subject: the path); `on_folder_link` of links to
+    folders, with what lstat says of the link.
     """
-    walk = _Walk(recursive, exclude, on_problem, raw_twins)
+    walk = _Walk(recursive, exclude, on_problem, on_folder_link, raw_twins)
     paths = list(dict.fromkeys(os.path.abspath(root) for root in roots))
     walk.named_files.update(path for path in paths if not os.path.isdir(path))
     for path in paths:
@@ -113,10 +115,18 @@ def find_files(
 
 
 class _Walk:
-    def __init__(self, recursive: bool, exclude: Sequence[str], on_problem: Callable[[UserError], None], raw_twins: bool) -> None:
+    def __init__(
+        self,
+        recursive: bool,
+        exclude: Sequence[str],
+        on_problem: Callable[[UserError], None],
+        on_folder_link: Callable[[FoundFile], None],
+        raw_twins: bool,
+    ) -> None:
         self._recursive = recursive
         self._patterns = [os.fsencode(pattern.rstrip("/")) for pattern in exclude]
         self._on_problem = on_problem
+        self._on_folder_link = on_folder_link
         self._raw_twins = raw_twins
         self._folders_seen: set[tuple[int, int]] = set()
         self._said: set[str] = set()
@@ -186,6 +196,7 @@ class _Walk:
         path = entry.path
         status = os.stat(path)  # raises for a link that dangles or leads in a circle
         if stat.S_ISDIR(status.st_mode):
+            self._on_folder_link(_found(path, entry.stat(follow_symlinks=False)))
             return None
         if not os.path.realpath(path).startswith(real_root.rstrip(b"/") + b"/"):
             self._report(path, ImageError(os.fsdecode(path), "a link that leads out of the folder", kind="link"))

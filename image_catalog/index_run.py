@@ -133,6 +133,7 @@ class IndexRun:
             raw_twins=self.options.raw_twins,
             max_image_size=self._max_image_size(),
             on_failure=self.listener.failure,
+            on_note=self.listener.note,
         )
         self.summary.sync = sync.counts
         to_open = sync.scan()
