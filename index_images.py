@@ -41,7 +41,8 @@ def main(argv: list[str]) -> int:
     if options.dry_run and not os.path.exists(options.db):
         with tempfile.TemporaryDirectory() as folder, Catalog.open(os.path.join(folder, "images.db")) as catalog:
             return _index(options, catalog)
-    with run_lock.hold(options.db, lambda: _active_run(options.db)), Catalog.open(options.db) as catalog:
+    note = command_line.Reporter(options.quiet).note
+    with run_lock.hold(options.db, lambda: _active_run(options.db)), Catalog.open(options.db, note) as catalog:
         return _index(options, catalog)
 
 

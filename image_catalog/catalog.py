@@ -1,4 +1,4 @@
-"""images.db: opening, changing and reading the catalog. With schema and catalog_search, the only modules that speak SQL.
+"""images.db: opening, changing and reading the catalog. With schema, catalog_file and the other catalog_*, all that speaks SQL.
 
 Knows rows and transactions; knows nothing of folders, models, FAISS or printing. One process writes at a time (folder_sync
 holds a lock for that); any number may read meanwhile.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from image_catalog import schema
+from image_catalog import catalog_file, schema
 from image_catalog.errors import CannotGoOn
 from image_catalog.record import NamedTuple
 
@@ -20,7 +20,6 @@ TYPE_CHECKING = False  # a cold text search takes 25 ms, of which typing would b
 if TYPE_CHECKING:
     from typing import Any, Self
 
-BUSY_SECONDS = 30.0
 # A description and how it was made: what moves together when a picture is copied or described anew.
 DESCRIPTION_COLUMNS = (
     "description",
@@ -80,18 +79,23 @@ class Catalog:
         self._rehearsing = False
 
     @classmethod
-    def open(cls, path: str) -> Catalog:
+    def open(cls, path: str, on_warning: Callable[[str], None] = lambda text: None) -> Catalog:
         """Open for writing; creates or migrates the file. Raises CannotGoOn."""
-        with _errors_of(path):
-            _make_private(path)
-            db = _connect(path, "rwc")
+        with catalog_file.errors_of(path):
+            catalog_file.make_private(path)
+            db = catalog_file.connect(path, "rwc")
             try:
-                version = _check_ours(path, db)
+                version = catalog_file.check_ours(path, db)
                 if 0 < version < schema.SCHEMA_VERSION:
-                    _keep_copy(path, db, version)
-                db.execute("PRAGMA journal_mode = WAL")
-                # WAL with NORMAL: a crash of the program loses nothing, a power cut the last seconds, neither damages.
-                db.execute("PRAGMA synchronous = NORMAL")
+                    catalog_file.keep_copy(path, db, version)
+                if catalog_file.lies_on_a_network(path):
+                    db.execute("PRAGMA journal_mode = DELETE")
+                    db.execute("PRAGMA synchronous = FULL")
+                    on_warning(f"{path}: lies on a network disk: use it from one machine at a time; a local disk is safer")
+                else:
+                    db.execute("PRAGMA journal_mode = WAL")
+                    # With NORMAL a crash of the program loses nothing, a power cut the last seconds, neither damages.
+                    db.execute("PRAGMA synchronous = NORMAL")
                 schema.migrate(db)
             except BaseException:
                 db.close()
@@ -103,10 +107,10 @@ class Catalog:
         """Open without ever writing; also on read-only media. Raises CannotGoOn when there is no usable catalog."""
         if not os.path.exists(path):
             raise CannotGoOn(path, "there is no catalog here yet", "make one with: python index_images.py FOLDER -r")
-        with _errors_of(path):
-            db = _connect_read_only(path)
+        with catalog_file.errors_of(path):
+            db = catalog_file.connect_read_only(path)
             try:
-                version = _check_ours(path, db)
+                version = catalog_file.check_ours(path, db)
             except BaseException:
                 db.close()
                 raise
@@ -133,7 +137,7 @@ class Catalog:
             self.db.close()
         finally:
             if isinstance(error, sqlite3.Error):
-                raise _as_user_error(self.path, error) from error
+                raise catalog_file.as_user_error(self.path, error) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -475,112 +479,3 @@ def to_json(value: Any) -> str:
 def utc_now() -> str:
     """YYYY-MM-DDTHH:MM:SSZ"""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _make_private(path: str) -> None:
-    """Create the file 0600 before SQLite would create it for everyone to read."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except IsADirectoryError:
-        raise CannotGoOn(path, "is a folder", "name a file for the catalog with --db") from None
-    except FileNotFoundError:
-        raise CannotGoOn(path, "its folder does not exist", "make the folder first, or name another place with --db") from None
-    except OSError as error:
-        raise CannotGoOn(path, f"cannot write the catalog ({error.strerror})", "name another place with --db") from None
-
-
-def _connect(path: str, mode: str, extra: str = "") -> sqlite3.Connection:
-    # A URI, so that mode can be given; percent-encoded by hand: urllib.parse would cost a text search 5 ms.
-    name = "".join(
-        chr(byte) if chr(byte).isalnum() and byte < 128 else f"%{byte:02x}" for byte in os.fsencode(os.path.abspath(path))
-    )
-    name = name.replace("%2f", "/")
-    db = sqlite3.connect(
-        f"file:{name}?mode={mode}{extra}", uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    return db
-
-
-def _connect_read_only(path: str) -> sqlite3.Connection:
-    db = _connect(path, "ro")
-    try:
-        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:
-        db.close()
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-            raise
-        # Read-only media: SQLite cannot make its -shm file. Without a filled -wal the file itself is the whole truth.
-        if _size(path + "-wal") > 0:
-            raise CannotGoOn(
-                path,
-                "its last changes lie in a -wal file that cannot be read on this read-only place",
-                "copy images.db and images.db-wal together to a place where you can write",
-            ) from None
-        db = _connect(path, "ro", "&immutable=1")
-    return db
-
-
-def _check_ours(path: str, db: sqlite3.Connection) -> int:
-    """The schema version (0: a new file); raises CannotGoOn for a foreign or newer file, before anything is written."""
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    (application_id,) = db.execute("PRAGMA application_id").fetchone()
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if tables and application_id != schema.APPLICATION_ID:
-        raise CannotGoOn(path, "is a database of another program", "name the catalog with --db; this file was not changed")
-    if version > schema.SCHEMA_VERSION:
-        raise CannotGoOn(
-            path,
-            f"made by a newer image-catalog (schema {version}, this one knows {schema.SCHEMA_VERSION})",
-            "update image-catalog; the file was not changed",
-        )
-    return int(version)
-
-
-def _keep_copy(path: str, db: sqlite3.Connection, version: int) -> None:
-    """A whole copy of an older catalog beside it, before it is changed."""
-    copy = f"{path}.schema{version}.bak"
-    if not os.path.exists(copy):
-        db.execute("VACUUM INTO ?", (copy + ".tmp",))
-        os.replace(copy + ".tmp", copy)
-
-
-def _size(path: str) -> int:
-    try:
-        return os.path.getsize(path)
-    except OSError:
-        return 0
-
-
-@contextmanager
-def _errors_of(path: str) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _as_user_error(path, error) from error
-
-
-def _as_user_error(path: str, error: sqlite3.Error) -> BaseException:
-    """SQLite's error as a line for the user; an error that only a bug can cause stays what it is."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    known = {
-        sqlite3.SQLITE_NOTADB: (
-            "is not an image-catalog database",
-            "name the catalog with --db; this file was not changed",
-        ),
-        sqlite3.SQLITE_CORRUPT: ("is damaged", "restore a copy, or move it away and index again; it was not changed"),
-        sqlite3.SQLITE_FULL: ("disk full", "free some space and run again: finished work is kept"),
-        sqlite3.SQLITE_BUSY: ("is locked by another program", "close that program and run again"),
-        sqlite3.SQLITE_LOCKED: ("is locked by another program", "close that program and run again"),
-        sqlite3.SQLITE_READONLY: ("cannot write: the file or its folder is read-only", "name another place with --db"),
-        sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "check that the file and its folder can be read and written"),
-        sqlite3.SQLITE_IOERR: (
-            f"the disk failed ({error})",
-            "check the disk and its free space: finished work is kept",
-        ),
-        sqlite3.SQLITE_PERM: ("permission denied", "check the owner of the file"),
-    }
-    if "no such module: fts5" in str(error):
-        return CannotGoOn("SQLite", "this Python's SQLite has no FTS5", "install a Python whose SQLite has FTS5")
-    if code not in known:
-        return error
-    return CannotGoOn(path, *known[code])

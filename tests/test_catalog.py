@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from image_catalog import schema
+from image_catalog import catalog_file, schema
 from image_catalog.catalog import Catalog
 from image_catalog.errors import CannotGoOn
 
@@ -239,6 +239,27 @@ def test_an_older_catalog_is_migrated_in_one_step_with_a_copy_kept(path: str) ->
     assert copy.execute("SELECT description FROM images").fetchall() == [("a sunset",)]
     assert copy.execute("PRAGMA user_version").fetchone() == (len(original[0]),)
     copy.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_network"), [("nfs4", True), ("cifs", True), ("fuse.sshfs", True), ("ext4", False), ("fuse.ntfs", False)]
+)
+def test_a_network_disk_gets_a_journal_that_works_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, is_network: bool
+) -> None:
+    disk = tmp_path / "my disk"
+    disk.mkdir()
+    mounts = tmp_path / "mounts"
+    escaped = str(disk).replace(" ", "\\040")
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/x {escaped} {kind} rw 0 0\nserver:/y {escaped}2 nfs rw 0 0\n")
+    monkeypatch.setattr(catalog_file, "MOUNTS", str(mounts))
+    warnings: list[str] = []
+    for _ in range(2):
+        with Catalog.open(str(disk / "images.db"), warnings.append) as catalog:
+            assert catalog.db.execute("PRAGMA journal_mode").fetchone() == ("delete" if is_network else "wal",)
+            catalog.keep_setting("a", "b")
+    assert len(warnings) == 2 * is_network
+    assert all("network disk" in warning for warning in warnings)
 
 
 def test_a_catalog_of_schema_1_counts_and_answers_as_before(path: str) -> None:
