@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +38,8 @@ def main(argv: list[str]) -> int:
     from image_catalog.catalog import Catalog
 
     if options.dry_run and not os.path.exists(options.db):
+        import tempfile
+
         with tempfile.TemporaryDirectory() as folder, Catalog.open(os.path.join(folder, "images.db")) as catalog:
             return _index(options, catalog)
     note = command_line.Reporter(options.quiet).note

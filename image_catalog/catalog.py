@@ -33,17 +33,17 @@ DESCRIPTION_COLUMNS = (
     "seconds",
     "described_at",
 )
+_KNOWN_FILE = "id, path_bytes, device, state, gone_at IS NOT NULL"
+# path, size in bytes, mtime_ns, ctime_ns, inode: while these stay the same, a file is not opened (image_files.FoundFile).
+Signature = tuple[bytes, int, int, int, int]
 NO_FAILURE: dict[str, Any] = {"failure_kind": None, "failure_reason": None, "attempts": 0, "retry_after": None}
 
 
 class KnownFile(NamedTuple):
-    """What the catalog knows of a file without opening it."""
+    """What the catalog knows of a file that matters to a sync."""
 
     id: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
+    path: bytes
     device: int
     state: str
     is_gone: bool
@@ -221,19 +221,26 @@ class Catalog:
 
     # Files
 
-    def known_files(self) -> dict[bytes, KnownFile]:
-        """Every image row by path, in one bulk read."""
-        rows = self.db.execute(
-            "SELECT path_bytes, id, size, mtime_ns, ctime_ns, inode, device, state, gone_at IS NOT NULL FROM images"
-        )
-        return {path: KnownFile._make(values) for path, *values in rows}
+    def known_signatures(self) -> dict[bytes, Signature]:
+        """Every image that is there, by path, as it was when it was last opened; in one bulk read."""
+        rows = self.db.execute("SELECT path_bytes, size, mtime_ns, ctime_ns, inode FROM images WHERE gone_at IS NULL")
+        return {row[0]: row for row in rows}
 
-    def known_other_files(self) -> dict[bytes, tuple[int, int, int, int]]:
-        """(size, mtime_ns, ctime_ns, inode) of every file known to be no image."""
-        return {path: tuple(rest) for path, *rest in self.db.execute("SELECT * FROM other_files")}
+    def known_file(self, path: bytes) -> KnownFile | None:
+        """What is known of one file, gone or there."""
+        row = self.db.execute(f"SELECT {_KNOWN_FILE} FROM images WHERE path_bytes = ?", (path,)).fetchone()
+        return KnownFile._make(row) if row else None
 
-    def keep_other_files(self, files: Iterable[tuple[bytes, int, int, int, int]]) -> None:
-        """Remember files that are no images: (path, size, mtime_ns, ctime_ns, inode)."""
+    def known_files(self) -> Iterator[KnownFile]:
+        """Every image that is there."""
+        yield from map(KnownFile._make, self.db.execute(f"SELECT {_KNOWN_FILE} FROM images WHERE gone_at IS NULL"))
+
+    def known_other_files(self) -> dict[bytes, Signature]:
+        """Every file known to be no image, by path."""
+        return {row[0]: row for row in self.db.execute("SELECT * FROM other_files")}
+
+    def keep_other_files(self, files: Iterable[Signature]) -> None:
+        """Remember files that are no images."""
         self.db.executemany(
             "INSERT INTO other_files VALUES (?, ?, ?, ?, ?) ON CONFLICT (path_bytes) DO UPDATE SET"
             " size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, inode = excluded.inode",

@@ -6,29 +6,31 @@ Knows devices and folders; what follows from the answer is folder_sync's.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Set
 
 from image_catalog.catalog import KnownFile
 
 
-def doubted(missing: Iterable[tuple[bytes, KnownFile]], living_devices: Collection[int]) -> dict[bytes, list[bytes]]:
+def doubted(known: Iterable[KnownFile], missing: Set[bytes], changed: Set[bytes]) -> dict[bytes, list[bytes]]:
     """Those of `missing` whose disk seems not to be mounted: path lists by the nearest folder that is there.
 
     A missing file is believed deleted when what is left of its path lies on the device that the file was on, or when
-    other files known from that device are where they were (`living_devices`): the number of a device may change between
-    two boots, the files on it do not.
+    another of the `known` files from that device is where it was and not `changed`: the number of a device may change
+    between two boots, the files on it do not.
     """
+    known = list(known)
+    living = {file.device for file in known if file.path not in missing and file.path not in changed}
     places: dict[bytes, tuple[bytes, int]] = {}
     found: dict[bytes, list[bytes]] = {}
-    for path, known in missing:
-        if known.device in living_devices or known.device < 0:
+    for file in known:
+        if file.path not in missing or file.device in living or file.device < 0:
             continue
-        folder = os.path.dirname(path)
+        folder = os.path.dirname(file.path)
         if folder not in places:
             places[folder] = _nearest_folder(folder)
         nearest, device = places[folder]
-        if device != known.device:
-            found.setdefault(nearest, []).append(path)
+        if device != file.device:
+            found.setdefault(nearest, []).append(file.path)
     return found
 
 

@@ -18,12 +18,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from image_catalog import picture, reading
 from image_catalog.errors import ImageError
-from image_catalog.picture import Picture
-from image_catalog.reading import Examined
+
+if TYPE_CHECKING:
+    from image_catalog.picture import Picture
+    from image_catalog.reading import Examined
 
 Result = TypeVar("Result")
 
@@ -66,10 +67,14 @@ class GuardedWorkers:
 
     def examine(self, path: bytes) -> Future[Examined]:
         """All that is known of a file without a model; see reading.examine."""
+        from image_catalog import reading  # a run over an unchanged tree opens nothing, and needs none of this
+
         return self.submit(reading.examine, path)
 
     def prepare(self, path: bytes, max_size: int) -> Future[Picture]:
         """The upright, scaled JPEG for the model; see picture.prepare."""
+        from image_catalog import picture
+
         return self.submit(picture.prepare, path, max_size)
 
     def examine_all(self, paths: Iterable[bytes]) -> Iterator[Examined | ImageError]:

@@ -9,9 +9,13 @@ import errno
 import fnmatch
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from operator import attrgetter
 from typing import BinaryIO, NamedTuple
 
 from image_catalog.errors import ImageError, UserError
@@ -20,13 +24,14 @@ IMAGE_EXTENSIONS = frozenset(
     b".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .gif .tif .tiff .bmp .dib .heic .heif .hif .avif".split()
 )
 RAW_EXTENSIONS = frozenset(b".cr2 .cr3 .nef .nrw .arw .dng .orf .rw2 .raf .pef .srw".split())
-_RAW_ENDINGS = tuple(RAW_EXTENSIONS)
+_RAW_NAME = re.compile(b"(?:" + b"|".join(map(re.escape, sorted(RAW_EXTENSIONS))) + b")\0", re.IGNORECASE)
 _SIDECAR_EXTENSIONS = (b".xmp", b".txt")
 
 # Folders in which other programs keep copies (thumbnails) or what was thrown away.
 _LEFT_OUT_FOLDERS = frozenset({b"@eadir", b"#recycle", b"$recycle.bin", b"system volume information", b"lost+found"})
 # Half-written files: browsers, rsync (.NAME.XXXXXX is hidden anyway), editors.
-_LEFT_OUT_ENDINGS = (b".part", b".tmp", b".crdownload", b".partial", b".filepart", b"~")
+_LEFT_OUT_NAME = re.compile(rb"\0\.|(?:\.part|\.tmp|\.crdownload|\.partial|\.filepart|~)\0")
+_name = attrgetter("name")
 _READ_BYTES = 1 << 20
 _FRESH_SECONDS = 10.0
 _PAUSE_SECONDS = 0.3
@@ -54,7 +59,10 @@ class FoundFile(NamedTuple):
     mtime_ns: int
     ctime_ns: int
     inode: int
-    device: int
+
+
+# Half the time of FoundFile(...), which is Python.
+_as_found_file: Callable[[tuple[bytes, int, int, int, int]], FoundFile] = partial(tuple.__new__, FoundFile)
 
 
 def extension(path: bytes) -> bytes:
@@ -110,8 +118,7 @@ def find_files(
     walk = _Walk(recursive, exclude, on_problem, on_folder_link, raw_twins)
     paths = list(dict.fromkeys(os.path.abspath(root) for root in roots))
     walk.named_files.update(path for path in paths if not os.path.isdir(path))
-    for path in paths:
-        yield from walk.root(path)
+    return chain.from_iterable(chain.from_iterable(walk.root(path) for path in paths))
 
 
 class _Walk:
@@ -132,7 +139,8 @@ class _Walk:
         self._said: set[str] = set()
         self.named_files: set[bytes] = set()  # roots that are files: given once, and not again with their folder
 
-    def root(self, root: bytes) -> Iterator[FoundFile]:
+    def root(self, root: bytes) -> Iterator[list[FoundFile]]:
+        """The files of one root, folder by folder."""
         try:
             status = os.stat(root)
         except OSError as error:
@@ -141,24 +149,38 @@ class _Walk:
         if stat.S_ISDIR(status.st_mode):
             yield from self._tree(root)
         elif stat.S_ISREG(status.st_mode):
-            yield _found(root, status)
+            yield [_found(root, status)]
         else:
             self._say(_not_regular(root, status.st_mode))
 
-    def _tree(self, root: bytes) -> Iterator[FoundFile]:
+    def _tree(self, root: bytes) -> Iterator[list[FoundFile]]:
         """Depth first with a stack of paths: no recursion, so that 1,200 levels are only long paths."""
         real_root = os.path.realpath(root)
         stack = [root]
         while stack:
-            folder = stack.pop()
-            subfolders = []
-            for entry in self._entries(folder, root):
-                if entry.is_dir(follow_symlinks=False):
-                    subfolders.append(entry.path)
-                elif (found := self._file(entry, real_root)) is not None and found.path not in self.named_files:
-                    yield found
+            files, subfolders = self._folder(self._entries(stack.pop(), root), real_root)
+            yield [found for found in files if found.path not in self.named_files] if self.named_files else files
             if self._recursive:
                 stack.extend(reversed(subfolders))
+
+    def _folder(self, entries: list[os.DirEntry[bytes]], real_root: bytes) -> tuple[list[FoundFile], list[bytes]]:
+        """The regular files and the subfolders among `entries`: the loop that an unchanged tree spends its time in."""
+        files: list[FoundFile] = []
+        subfolders = []
+        for entry in entries:
+            try:
+                if entry.is_file(follow_symlinks=False):
+                    files.append(_found(entry.path, entry.stat(follow_symlinks=False)))
+                elif entry.is_dir(follow_symlinks=False):
+                    if entry.name.lower() not in _LEFT_OUT_FOLDERS:
+                        subfolders.append(entry.path)
+                elif entry.is_symlink():
+                    files += self._link(entry, real_root)
+                else:
+                    self._report(entry.path, _not_regular(entry.path, entry.stat(follow_symlinks=False).st_mode))
+            except OSError as error:
+                self._report(entry.path, problem_of(entry.path, error))
+        return files, subfolders
 
     def _entries(self, folder: bytes, root: bytes) -> list[os.DirEntry[bytes]]:
         """What is in a folder and not left out, by name; nothing the second time: named twice, or a bind mount that loops."""
@@ -168,43 +190,35 @@ class _Walk:
                 return []
             self._folders_seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
-                listed = sorted((entry for entry in entries if not _is_left_out(entry.name)), key=_name)
+                listed = list(entries)
         except OSError as error:
             self._say(problem_of(folder, error))
             return []
+        listed.sort(key=_name)
+        names = b"\0".join([b"", *map(_name, listed), b""])
+        if _LEFT_OUT_NAME.search(names):
+            listed = [entry for entry in listed if not _LEFT_OUT_NAME.search(b"\0" + entry.name + b"\0")]
         if self._patterns:
             listed = [entry for entry in listed if not self._is_excluded(entry, root)]
-        return listed if self._raw_twins else _without_raw_twins(listed)
+        return listed if self._raw_twins or not _RAW_NAME.search(names) else _without_raw_twins(listed)
 
     def _is_excluded(self, entry: os.DirEntry[bytes], root: bytes) -> bool:
         names = (entry.name, os.path.relpath(entry.path, root))
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns for name in names)
 
-    def _file(self, entry: os.DirEntry[bytes], real_root: bytes) -> FoundFile | None:
-        """The regular file that `entry` is or leads to."""
-        try:
-            if entry.is_file(follow_symlinks=False):
-                return _found(entry.path, entry.stat(follow_symlinks=False))
-            if entry.is_symlink():
-                return self._link(entry, real_root)
-            self._report(entry.path, _not_regular(entry.path, entry.stat(follow_symlinks=False).st_mode))
-        except OSError as error:
-            self._report(entry.path, problem_of(entry.path, error))
-        return None
-
-    def _link(self, entry: os.DirEntry[bytes], real_root: bytes) -> FoundFile | None:
+    def _link(self, entry: os.DirEntry[bytes], real_root: bytes) -> list[FoundFile]:
+        """The regular file that a link leads to, if any."""
         path = entry.path
         status = os.stat(path)  # raises for a link that dangles or leads in a circle
         if stat.S_ISDIR(status.st_mode):
             self._on_folder_link(_found(path, entry.stat(follow_symlinks=False)))
-            return None
-        if not os.path.realpath(path).startswith(real_root.rstrip(b"/") + b"/"):
+        elif not os.path.realpath(path).startswith(real_root.rstrip(b"/") + b"/"):
             self._report(path, ImageError(os.fsdecode(path), "a link that leads out of the folder", kind="link"))
         elif stat.S_ISREG(status.st_mode):
-            return _found(path, status)
+            return [_found(path, status)]
         else:
             self._report(path, _not_regular(path, status.st_mode))
-        return None
+        return []
 
     def _report(self, path: bytes, problem: UserError) -> None:
         """Say so only where the name promised an image: a broken link named `notes` concerns nobody."""
@@ -218,22 +232,12 @@ class _Walk:
             self._on_problem(problem)
 
 
-def _name(entry: os.DirEntry[bytes]) -> bytes:
-    return entry.name
-
-
-def _is_left_out(name: bytes) -> bool:
-    return name.startswith(b".") or name.endswith(_LEFT_OUT_ENDINGS) or name.lower() in _LEFT_OUT_FOLDERS
-
-
 def _found(path: bytes, status: os.stat_result) -> FoundFile:
-    return FoundFile(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+    return _as_found_file((path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
 
 
 def _without_raw_twins(entries: list[os.DirEntry[bytes]]) -> list[os.DirEntry[bytes]]:
     """`entries` less each raw file whose picture lies beside it: IMG_1.CR2 with IMG_1.JPG counts once."""
-    if not any(entry.name.lower().endswith(_RAW_ENDINGS) for entry in entries):
-        return entries
     pictures = {_stem(entry.name) for entry in entries if extension(entry.name) in IMAGE_EXTENSIONS}
     return [entry for entry in entries if not (is_raw_name(entry.name) and _stem(entry.name) in pictures)]
 

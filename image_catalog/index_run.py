@@ -16,8 +16,9 @@ from typing import Any, Protocol
 
 from image_catalog.catalog import Catalog, WaitingImage, utc_now
 from image_catalog.errors import UserError
-from image_catalog.folder_sync import FolderSync, SyncCounts, scope
+from image_catalog.folder_sync import FolderSync, SyncCounts
 from image_catalog.guarded_workers import GuardedWorkers
+from image_catalog.tree_scan import ScanOptions, scope
 
 DEFAULT_IMAGE_SIZE = 1024
 DEFAULT_TIMEOUT = 300.0
@@ -125,12 +126,9 @@ class IndexRun:
         sync = FolderSync(
             self.catalog,
             workers,
-            self.roots,
-            recursive=self.options.recursive,
-            exclude=self.options.exclude,
+            ScanOptions(self.roots, self.options.recursive, self.options.exclude, self.options.raw_twins),
             allow_empty=self.options.allow_empty,
             retry_failed=self.options.retry_failed,
-            raw_twins=self.options.raw_twins,
             max_image_size=self._max_image_size(),
             on_failure=self.listener.failure,
             on_note=self.listener.note,

@@ -207,7 +207,8 @@ def m001_create(db: sqlite3.Connection) -> None:
 
 
 _QUICK_ANSWERS = """
--- What searches ask of every row, without reading the wide rows.
+-- What an index run asks of every row, and what searches do, without reading the wide rows.
+CREATE INDEX images_there ON images (path_bytes, size, mtime_ns, ctime_ns, inode) WHERE gone_at IS NULL;
 CREATE INDEX images_gone ON images (gone_at) WHERE gone_at IS NOT NULL;
 CREATE INDEX images_position ON images (latitude, longitude) WHERE latitude IS NOT NULL;
 CREATE INDEX images_camera ON images (camera_make, camera_model);

@@ -90,7 +90,7 @@ def test_a_cut_database_gives_one_line_and_stays_as_it_is(path: str, kept: float
     whole = Path(path).read_bytes()
     Path(path).write_bytes(whole[: int(len(whole) * kept)])
     with pytest.raises(CannotGoOn, match=r"damaged|not an image-catalog"), Catalog.open_for_reading(path) as catalog:
-        catalog.known_files()
+        catalog.known_signatures()
         catalog.db.execute("SELECT count(*) FROM images_fts WHERE images_fts MATCH 'sunset'").fetchall()
         catalog.db.execute("SELECT sum(length(description)) FROM images").fetchall()
 
@@ -156,14 +156,14 @@ def test_a_failed_transaction_leaves_nothing(path: str) -> None:
         with pytest.raises(ZeroDivisionError), catalog.transaction():
             catalog.insert_image(b"/a.jpg", FILE)
             raise ZeroDivisionError
-        assert catalog.known_files() == {}
+        assert catalog.known_signatures() == {}
 
 
 def test_names_that_are_not_utf8_keep_their_bytes(path: str) -> None:
     name = b"/caf\xe9\n.jpg"
     with Catalog.open(path) as catalog:
         catalog.insert_image(name, FILE)
-        assert list(catalog.known_files()) == [name]
+        assert list(catalog.known_signatures()) == [name]
         assert catalog.db.execute("SELECT path FROM images").fetchone() == ("/caf\\xe9\n.jpg",)
 
 
