@@ -6,12 +6,10 @@ workers, SQL is the catalog's. Describing what then waits is description_run's.
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -90,9 +88,8 @@ class FolderSync:
         """Compare the folders with the catalog, one stat a file and no read; returns how many files must be opened."""
         self._roots = [root for root in self._options.roots if self._is_there(root)]
         problems: list[UserError] = []
-        with _no_garbage():
-            scan = TreeScan(self._catalog, replace(self._options, roots=self._roots), self._try_again(), problems.append)
-            scan.run()
+        options = replace(self._options, roots=self._roots)
+        scan = TreeScan.of(self._catalog, options, self._try_again(), problems.append)
         self._missing, self._differing = scan.missing, scan.differing
         for problem in problems:
             self._note_problem(problem)
@@ -370,16 +367,6 @@ def _stat_columns(found: FoundFile) -> dict[str, Any]:
         "inode": found.inode,
         "device": _device(found.path),
     }
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Python's collector would walk over a growing list of 100,000 tuples again and again, and free nothing."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _device(path: bytes) -> int:

@@ -5,8 +5,10 @@ Knows which files differ, which are missed and which are no images; what that me
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from image_catalog import image_files
@@ -45,6 +47,16 @@ class TreeScan:
         self.unchanged = 0
         self.other_files = 0
         self.folder_links: list[FoundFile] = []
+
+    @classmethod
+    def of(
+        cls, catalog: Catalog, options: ScanOptions, try_again: Iterable[bytes], on_problem: Callable[[UserError], None]
+    ) -> TreeScan:
+        """A scan that has run."""
+        with _no_garbage():
+            scan = cls(catalog, options, try_again, on_problem)
+            scan.run()
+        return scan
 
     def run(self) -> None:
         """Raises sqlite3.Error; what the disk refuses goes to `on_problem`."""
@@ -100,6 +112,16 @@ class TreeScan:
         pictures = [found for path in paths if path not in met and (found := image_files.found_file(path)) is not None]
         self.differing += pictures
         self.unchanged -= len(pictures)
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Python's collector would walk over a growing list of 100,000 tuples again and again, and free nothing."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def scope(roots: Iterable[bytes], recursive: bool) -> Callable[[bytes], bool]:
