@@ -81,9 +81,14 @@ def _image_files(options: argparse.Namespace, report: Callable[[UserError], None
             yield name, True
             continue
         folder = os.path.abspath(os.fsencode(name))
-        for found in image_files.find_files([folder], options.recursive, on_problem=report):
+        is_empty = True
+        for found in image_files.find_files([folder], options.recursive, on_problem=report, raw_twins=True):
             path = os.path.join(os.fsencode(name), os.path.relpath(found.path, folder))
+            is_empty = is_empty and not image_files.has_image_name(path)
             yield os.fsdecode(path), image_files.has_image_name(path)
+        if is_empty:
+            remedy = "" if options.recursive else "-r goes into its subfolders"
+            report(ImageError(name, "no pictures in this folder", remedy, kind="no pictures"))
 
 
 def _what_is_missing(metadata: Metadata, options: argparse.Namespace) -> str | None:

@@ -177,7 +177,7 @@ def _found_line(summary: IndexSummary, seconds: float) -> str:
             ("new", sync.new),
             ("changed", sync.changed),
             ("moved", sync.moved),
-            ("copies", sync.copied),
+            ("copied", sync.copied),
             ("back again", sync.returned),
             ("unchanged", sync.unchanged),
             ("gone", sync.gone),

@@ -285,6 +285,22 @@ class Catalog:
         """Every row, gone or not, whose file has these bytes; described ones first."""
         return self._all("SELECT * FROM images WHERE content_hash = ? ORDER BY state != 'described', id", content_hash)
 
+    def described_with_content(self, content_hash: str) -> dict[str, Any] | None:
+        """A described row of a file with these bytes."""
+        return self._one("SELECT * FROM images WHERE content_hash = ? AND state = 'described' ORDER BY id LIMIT 1", content_hash)
+
+    def has_content(self, content_hash: str) -> bool:
+        """Whether any row is of a file with these bytes."""
+        row = self.db.execute("SELECT 1 FROM images WHERE content_hash = ? LIMIT 1", (content_hash,)).fetchone()
+        return row is not None
+
+    def contents(self) -> Iterator[tuple[str, int, bytes, bool]]:
+        """(content hash, id, path, is gone) of every row that has been read, described ones last."""
+        yield from self.db.execute(
+            "SELECT content_hash, id, path_bytes, gone_at IS NOT NULL FROM images WHERE content_hash IS NOT NULL"
+            " ORDER BY state = 'described', id DESC"
+        )
+
     def described_with_pixels(self, pixel_hash: str) -> dict[str, Any] | None:
         """A described row whose picture has these very pixels, the newest description first."""
         return self._one(
@@ -413,12 +429,12 @@ class Catalog:
             " WHERE state = 'failed' AND gone_at IS NULL ORDER BY path_bytes"
         )
 
-    def failed_for_want(self, beginning: str) -> dict[bytes, str]:
-        """path -> kind of the failed images whose kind begins so."""
+    def failed_kinds(self) -> dict[bytes, str]:
+        """path -> kind of failure, of the images that are there and failed."""
         return dict(
             self.db.execute(
-                "SELECT path_bytes, failure_kind FROM images WHERE state = 'failed' AND substr(failure_kind, 1, ?) = ?",
-                (len(beginning), beginning),
+                "SELECT path_bytes, failure_kind FROM images"
+                " WHERE state = 'failed' AND gone_at IS NULL AND failure_kind IS NOT NULL"
             )
         )
 

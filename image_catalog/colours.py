@@ -17,6 +17,7 @@ _GAP = 2
 _STRIP_PIXELS = 4_000_000
 _TRANSPARENT_MODES = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+_BRIGHT_PERCENTILE = 99.0
 _USUAL_DEPTHS = (8, 10, 12, 14, 16)
 
 
@@ -81,14 +82,31 @@ def _on_white(image: Image.Image) -> Image.Image:
 def _white_level(image: Image.Image) -> float:
     """For more than 8 bits: the full scale of the least usual depth that holds the brightest pixel.
 
-    So a 12-bit picture in a 16-bit file is not black, and a dark 16-bit one stays dark.
+    So a 12-bit picture in a 16-bit file is not black; a 16-bit one that is darker than a quarter of its scale is taken for
+    one of fewer bits, and shown brighter than it is.
     """
     if image.mode not in _DEEP_MODES:
         return 255.0
+    if image.mode == "F":
+        return _white_level_of_floats(image)
     brightest: Any = image.getextrema()[1]
-    if image.mode == "F" and 0 < brightest <= 1:
+    return _full_scale(float(brightest))
+
+
+def _full_scale(brightest: float) -> float:
+    return next((2.0**bits - 1 for bits in _USUAL_DEPTHS if brightest < 2**bits), brightest)
+
+
+def _white_level_of_floats(image: Image.Image) -> float:
+    """1 where nearly all pixels lie below: a few highlights beyond 1, or pixels that are no number, do not make it dark."""
+    import numpy as np
+
+    values = np.asarray(image)
+    values = values[np.isfinite(values)]
+    if values.size == 0:
         return 1.0
-    return next((2.0**bits - 1 for bits in _USUAL_DEPTHS if brightest < 2**bits), float(brightest))
+    bright = float(np.percentile(values, _BRIGHT_PERCENTILE))
+    return 1.0 if bright <= 1 else _full_scale(float(values.max()) if bright < 256 else bright)
 
 
 def _eight_bits(image: Image.Image, white: float) -> Image.Image:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ TYPE_CHECKING = False  # a cold text search takes 25 ms, of which typing would b
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+_DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 DEFAULT_DATABASE = "images.db"
 DEFAULT_VECTOR_INDEX = "image_index.faiss"
 
@@ -371,6 +373,10 @@ def run_script(main: Callable[[list[str]], int], argv: Sequence[str] | None = No
     except Exception as error:
         if "--debug" in arguments:
             raise
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            return _fail(
+                f"{error.filename or 'output'}: {error.strerror}; free some space and run again", CANNOT_GO_ON, arguments
+            )
         kind = type(error).__name__
         return _fail(f"internal error: {kind}: {error}; please report it with the output of --debug", CANNOT_GO_ON, arguments)
 

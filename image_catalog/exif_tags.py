@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
 from image_catalog.metadata_text import clean_line, decoded
@@ -27,6 +27,7 @@ _STRUCTURE = {0x00FE, *range(0x0100, 0x0104), 0x0106, 0x010A, 0x0111, *range(0x0
 _STRUCTURE |= {*range(0x0142, 0x0146), 0x0152, 0x0153}
 _LEFT_OUT = _POINTERS | _BLOBS | _STRUCTURE
 _MOST_RAW_TAGS = 400
+_UNDEFINED = 7  # the field type of bytes that are no text (TIFF 6.0)
 
 
 def read(file: BinaryIO, image: Any = None) -> tuple[Tags, dict[str, str]]:
@@ -44,6 +45,7 @@ def read(file: BinaryIO, image: Any = None) -> tuple[Tags, dict[str, str]]:
 
 def _read_by_exifread(file: BinaryIO) -> tuple[Tags, dict[str, str]]:
     import exifread
+    from PIL.ExifTags import GPSTAGS, TAGS
 
     logging.getLogger("exifread").setLevel(logging.CRITICAL)  # it warns on stderr of every file without EXIF
     try:
@@ -58,7 +60,9 @@ def _read_by_exifread(file: BinaryIO) -> tuple[Tags, dict[str, str]]:
             continue
         tags[ifd, tag.tag] = _plain(tag.values)
         if len(raw) < _MOST_RAW_TAGS:
-            raw[clean_line(name)] = clean_line(str(tag.printable))
+            names = GPSTAGS if ifd == "GPS" else TAGS
+            undefined = tag.field_type == _UNDEFINED and isinstance(tag.values, list)
+            raw[_raw_name(ifd, tag.tag, names)] = _printable(bytes(tag.values) if undefined else tags[ifd, tag.tag])
     return tags, raw
 
 
@@ -71,13 +75,18 @@ def _read_by_pillow(image: Any) -> Iterable[tuple[tuple[str, int], str, Value]]:
         exif = Image.Image.getexif(image) if image.format == "PNG" else image.getexif()
         ifds = [("Image", exif, TAGS), ("EXIF", exif.get_ifd(_EXIF_IFD), TAGS), ("GPS", exif.get_ifd(_GPS_IFD), GPSTAGS)]
         return [
-            ((ifd, number), f"{ifd} {names.get(number, f'Tag 0x{number:04X}')}", _plain(value))
+            ((ifd, number), _raw_name(ifd, number, names), _plain(value))
             for ifd, tags, names in ifds
             for number, value in tags.items()
             if number not in _LEFT_OUT
         ]
     except Exception:  # SyntaxError, struct.error, ValueError, TypeError, ... on damaged files
         return []
+
+
+def _raw_name(ifd: str, number: int, names: Mapping[int, str]) -> str:
+    """The same name whichever reader found the tag."""
+    return f"{ifd} {names.get(number, f'Tag 0x{number:04X}')}"
 
 
 def _plain(value: Any) -> Value:
@@ -99,6 +108,8 @@ def _number(value: Any) -> float | None:
 
 
 def _printable(value: Value) -> str:
+    if isinstance(value, bytes) and 0 < len(value) <= 20 and min(value) < 0x20:
+        value = list(value)  # a version or a flag, not text: Pillow has as bytes what ExifRead has as numbers
     if isinstance(value, bytes):
         return clean_line(decoded(value))
     if isinstance(value, str):

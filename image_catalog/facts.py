@@ -34,11 +34,15 @@ _SCREENSHOT = re.compile(r"screen[-_ ]?shot|снимок экрана|скрин
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`text`: words of both languages for full-text search; `context`: a few short English lines for the vision model."""
+    """`text`: words of both languages for full-text search; `context`: a few short English lines for the vision model.
+
+    `taken_at`: YYYY-MM-DDTHH:MM:SS by the camera, else by a date in the file name (at 00:00:00 when it has no time).
+    """
 
     text: str = ""
     context: str = ""
     place: Place | None = None
+    taken_at: str | None = None
 
 
 def of(exif: Exif, path: bytes | str, width: int, height: int) -> Facts:
@@ -53,7 +57,8 @@ def of(exif: Exif, path: bytes | str, width: int, height: int) -> Facts:
         *_shape_words(exif, width, height),
         *_name_words(names),
     ]
-    return Facts("; ".join(_once(words)), _context(exif, names, moment, has_time, place), place)
+    taken_at = moment.isoformat() if moment is not None else None
+    return Facts("; ".join(_once(words)), _context(exif, names, moment, has_time, place), place, taken_at)
 
 
 def place_of(exif: Exif) -> Place | None:

@@ -11,10 +11,6 @@ _PREFIXES = (
     (b"\x1f\x8b", "gzip"),
     (b"Rar!", "RAR"),
     (b"7z\xbc\xaf\x27\x1c", "7z"),
-    (b"8BPS", "Photoshop PSD"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
     (b"%!PS", "PostScript"),
     (b"\x00\x00\x01\x00", "icon"),
     (b"ID3", "MP3"),
@@ -26,7 +22,21 @@ _PREFIXES = (
     (b"\x89PNG", "damaged PNG"),
     (b"GIF8", "damaged GIF"),
 )
+# Pictures that image-catalog does not read.
+_OTHER_FORMATS = (
+    (b"8BPS", "Photoshop PSD"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"gimp xcf", "GIMP XCF"),
+    (b"v/1\x01", "OpenEXR"),
+)
 _MARKUP = ((b"<svg", "SVG"), (b"<!doctype html", "HTML"), (b"<html", "HTML"), (b"<?xml", "XML"), (b"<x:xmpmeta", "XMP"))
+
+
+def other_format(beginning: bytes) -> str:
+    """The name of a picture format that is not read; empty for everything else."""
+    return next((name for prefix, name in _OTHER_FORMATS if beginning.startswith(prefix)), "")
 
 
 def kind_of_content(beginning: bytes) -> str:

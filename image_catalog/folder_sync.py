@@ -19,7 +19,7 @@ from image_catalog import gone_files, words
 from image_catalog.catalog import DESCRIPTION_COLUMNS, NO_FAILURE, Catalog, KnownFile, Signature
 from image_catalog.errors import CannotGoOn, ImageError, UserError
 from image_catalog.guarded_workers import GuardedWorkers
-from image_catalog.image_files import FoundFile
+from image_catalog.image_files import READ_ERROR, FoundFile
 from image_catalog.tree_scan import ScanOptions, TreeScan, scope
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class FolderSync:
         self._unopenable: dict[bytes, UserError] = {}
         self._differing: list[FoundFile] = []
         self._missing: dict[bytes, Signature] = {}
+        self._left: dict[str, list[tuple[int, bytes]]] | None = None  # what may have moved, by content; made when needed
         self.counts = SyncCounts()
         self.refused_roots: list[UserError] = []  # their absence or emptiness kept their rows from being judged
         self.missing_libraries: Counter[str] = Counter()  # files that failed for want of a library; said once for all
@@ -148,12 +149,15 @@ class FolderSync:
                 self._catalog.keep_other_files(links)
 
     def _try_again(self) -> set[bytes]:
-        """Files that failed before: all, if that is asked for, else those that want a library which is there now."""
+        """Files that failed before: all, if that is asked for, else those that the disk or a missing library was to blame for."""
         if self._retry_failed:
             return {row["path_bytes"] for row in self._catalog.failed_images()}
-        failed = self._catalog.failed_for_want(_NEEDS)
-        there = {kind for kind in set(failed.values()) if find_spec(kind.removeprefix(_NEEDS).replace("-", "_"))}
-        return {path for path, kind in failed.items() if kind in there}
+        failed = self._catalog.failed_kinds()
+        wanted = {kind for kind in set(failed.values()) if kind == READ_ERROR or self._is_there_now(kind)}
+        return {path for path, kind in failed.items() if kind in wanted}
+
+    def _is_there_now(self, kind: str) -> bool:
+        return kind.startswith(_NEEDS) and find_spec(kind.removeprefix(_NEEDS).replace("-", "_")) is not None
 
     def _note_problem(self, problem: UserError) -> None:
         """A folder that cannot be read is said at every run; a FIFO or dead link named like an image once, then remembered."""
@@ -238,7 +242,7 @@ class FolderSync:
             self.missing_libraries[error.kind.removeprefix(_NEEDS)] += 1
         else:
             self._on_failure(error)
-        if error.kind == "permission denied" and known is not None:
+        if error.kind in ("permission denied", READ_ERROR) and known is not None:
             return  # what was known of it stays true as far as anyone can tell
         columns = {**_stat_columns(found), "state": "failed", "failure_kind": error.kind, "failure_reason": error.reason}
         if known is None:
@@ -273,8 +277,7 @@ class FolderSync:
     def _store_new(self, found: FoundFile, examined: Examined) -> None:
         counts = self.counts
         columns = {**_stat_columns(found), **_fact_columns(examined)}
-        twins = self._catalog.images_with_content(examined.content_hash)
-        moved = next((twin for twin in twins if self._has_left(twin)), None)
+        moved = self._moved_from(examined.content_hash)
         self._catalog.forget_other_files([found.path])
         if moved is not None:
             counts.moved += 1
@@ -283,31 +286,32 @@ class FolderSync:
             self._missing.pop(moved["path_bytes"], None)
             return
         columns |= self._description_for(examined.content_hash)
-        if twins:
+        if self._catalog.has_content(examined.content_hash):
             counts.copied += 1
         else:
             counts.new += 1
         self._catalog.insert_image(found.path, with_stems(columns, columns))
 
-    def _has_left(self, row: dict[str, Any]) -> bool:
-        path = row["path_bytes"]
-        return (row["gone_at"] is not None or path in self._missing) and not os.path.lexists(path)
+    def _moved_from(self, content_hash: str) -> dict[str, Any] | None:
+        """The row of a file with these bytes that is not where it was, each row at most once in a run."""
+        if self._left is None:
+            self._left = {}
+            for key, image_id, path, is_gone in self._catalog.contents():
+                if is_gone or path in self._missing:
+                    self._left.setdefault(key, []).append((image_id, path))
+        candidates = self._left.get(content_hash, [])
+        while candidates:
+            image_id, path = candidates.pop()
+            if not os.path.lexists(path):
+                return self._catalog.image(image_id)
+        return None
 
     def _description_for(self, content_hash: str) -> dict[str, Any]:
         """The columns of a description that these very bytes have already been given, else those of 'waiting'."""
-        for twin in self._catalog.images_with_content(content_hash):
-            if twin["state"] == "described":
-                return {name: twin[name] for name in DESCRIPTION_COLUMNS} | {
-                    "pixel_hash": twin["pixel_hash"],
-                    "state": "described",
-                    **NO_FAILURE,
-                }
-        past = self._catalog.past_description(content_hash)
-        if past is not None:
-            return {name: past[name] for name in (*DESCRIPTION_COLUMNS, "pixel_hash")} | {
-                "state": "described",
-                **NO_FAILURE,
-            }
+        twin = self._catalog.described_with_content(content_hash) or self._catalog.past_description(content_hash)
+        if twin is not None:
+            described = {name: twin[name] for name in (*DESCRIPTION_COLUMNS, "pixel_hash")}
+            return described | {"state": "described", **NO_FAILURE}
         return dict.fromkeys((*DESCRIPTION_COLUMNS, "pixel_hash")) | {"state": "waiting", **NO_FAILURE}
 
     # What is gone
@@ -384,7 +388,7 @@ def _fact_columns(examined: Examined) -> dict[str, Any]:
         "format": examined.format,
         "width": examined.width,
         "height": examined.height,
-        "taken_at": exif.taken_at,
+        "taken_at": facts.taken_at,
         "camera_make": exif.camera_make,
         "camera_model": exif.camera_model,
         "lens": exif.lens,

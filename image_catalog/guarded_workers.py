@@ -17,7 +17,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from image_catalog.errors import ImageError
@@ -133,13 +133,15 @@ class _Worker:
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
+        self._lock = threading.Lock()  # a process that starts while stop() looks for one would outlive it
         self._thread = threading.Thread(target=self._serve, name="guarded worker", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        self._stopped = True
-        if self._process is not None:
-            self._process.kill()
+        with self._lock:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
         self._thread.join()
 
     def _serve(self) -> None:
@@ -154,23 +156,38 @@ class _Worker:
         self._end_process()
 
     def _run(self, function: Callable[..., Any], path: bytes, arguments: tuple[Any, ...]) -> Any:
-        process = self._process = self._process or _started(self._limits)
-        assert process.stdin is not None and process.stdout is not None
         try:
-            pickle.dump((function, path, arguments), process.stdin)
-            process.stdin.flush()
-            answer = pickle.load(process.stdout)  # noqa: S301 - from a process of our own
-        except (EOFError, OSError, pickle.UnpicklingError):
-            raise self._obituary(path) from None
+            answer = self._answer(function, path, arguments)
+        except _ProcessEnded as end:
+            if end.code != _KILLED or self._stopped:
+                raise _obituary(path, end.code) from None
+            # Its own limits end a process otherwise: somebody else did it, perhaps while it was idle.
+            try:
+                answer = self._answer(function, path, arguments)
+            except _ProcessEnded as again:
+                raise _obituary(path, again.code) from None
         if isinstance(answer, ImageError):
             raise answer
         return answer
 
-    def _obituary(self, path: bytes) -> ImageError:
-        """Why the process ended in the middle of a task; the next task gets a new one."""
-        code = self._end_process()
-        kind, reason = _causes().get(-code, ("crash", f"reading it crashed the decoder ({_signal_name(-code)})"))
-        return ImageError(os.fsdecode(path), reason, kind=kind)
+    def _answer(self, function: Callable[..., Any], path: bytes, arguments: tuple[Any, ...]) -> Any:
+        process = self._living_process()
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            pickle.dump((function, path, arguments), process.stdin)
+            process.stdin.flush()
+            return pickle.load(process.stdout)  # noqa: S301 - from a process of our own
+        except (EOFError, OSError, pickle.UnpicklingError):
+            raise _ProcessEnded(self._end_process()) from None
+
+    def _living_process(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is not None:
+            self._end_process()
+        with self._lock:
+            if self._stopped:
+                raise CancelledError
+            self._process = self._process or _started(self._limits)
+            return self._process
 
     def _end_process(self) -> int:
         process, self._process = self._process, None
@@ -187,6 +204,13 @@ class _Worker:
             return process.wait()
 
 
+class _ProcessEnded(Exception):
+    """A worker's process ended in the middle of a task, with this exit code."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
 def _started(limits: tuple[int, float, float]) -> subprocess.Popen[bytes]:
     # -P: no module is ever imported from the current folder, which may be full of strangers' files.
     command = [sys.executable, "-P", "-m", "image_catalog.worker_process", *map(str, limits)]
@@ -199,6 +223,15 @@ def _started(limits: tuple[int, float, float]) -> subprocess.Popen[bytes]:
         env=environment,
         start_new_session=True,  # a terminal's Ctrl-C is for the parent; when that ends, our end of the pipe closes
     )
+
+
+_KILLED = -getattr(signal, "SIGKILL", 0)
+
+
+def _obituary(path: bytes, code: int) -> ImageError:
+    """Why a process ended in the middle of a task."""
+    kind, reason = _causes().get(-code, ("crash", f"reading it crashed the decoder ({_signal_name(-code)})"))
+    return ImageError(os.fsdecode(path), reason, kind=kind)
 
 
 def _causes() -> dict[int, tuple[str, str]]:

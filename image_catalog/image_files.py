@@ -30,12 +30,13 @@ _SIDECAR_EXTENSIONS = (b".xmp", b".txt")
 # Folders in which other programs keep copies (thumbnails) or what was thrown away.
 _LEFT_OUT_FOLDERS = frozenset({b"@eadir", b"#recycle", b"$recycle.bin", b"system volume information", b"lost+found"})
 # Half-written files: browsers, rsync (.NAME.XXXXXX is hidden anyway), editors.
-_LEFT_OUT_NAME = re.compile(rb"\0\.|(?:\.part|\.tmp|\.crdownload|\.partial|\.filepart|~)\0")
+_LEFT_OUT_NAME = re.compile(rb"\0\.|(?:\.part|\.tmp|\.crdownload|\.partial|\.filepart|~)\0", re.IGNORECASE)
 _name = attrgetter("name")
 _READ_BYTES = 1 << 20
 _FRESH_SECONDS = 10.0
 _PAUSE_SECONDS = 0.3
 
+READ_ERROR = "read error"  # the disk or the system is to blame, not the file: tried again in every run
 _REASONS = {
     errno.ENOENT: ("gone", "there is no such file"),
     errno.ENOTDIR: ("gone", "there is no such file"),
@@ -109,8 +110,8 @@ def find_files(
 ) -> Iterator[FoundFile]:
     """Every regular file in `roots` (folders or files) that may be an image, each once, by one stat a file and no read.
 
-    Left out: hidden names, half-written files, other programs' thumbnails, names or relative paths matching a pattern of
-    `exclude`, FIFOs, sockets, devices, and a raw file beside a JPEG of the same name (unless `raw_twins`). A link to a
+    Left out: hidden names, half-written files, other programs' thumbnails, names or paths (relative or absolute) matching a
+    pattern of `exclude`, FIFOs, sockets, devices, and a raw file beside a JPEG of the same name (unless `raw_twins`). A link to a
     file is followed when it ends inside the root; a link to a folder is not. `on_problem` hears of what an image's name
     promised but could not be had, and of folders that could not be read (subject: the path); `on_folder_link` of links to
     folders, with what lstat says of the link.
@@ -131,7 +132,7 @@ class _Walk:
         raw_twins: bool,
     ) -> None:
         self._recursive = recursive
-        self._patterns = [os.fsencode(pattern.rstrip("/")) for pattern in exclude]
+        self._patterns = [pattern.removeprefix("./").rstrip("/") for pattern in exclude]
         self._on_problem = on_problem
         self._on_folder_link = on_folder_link
         self._raw_twins = raw_twins
@@ -203,7 +204,7 @@ class _Walk:
         return listed if self._raw_twins or not _RAW_NAME.search(names) else _without_raw_twins(listed)
 
     def _is_excluded(self, entry: os.DirEntry[bytes], root: bytes) -> bool:
-        names = (entry.name, os.path.relpath(entry.path, root))
+        names = [os.fsdecode(name) for name in (entry.name, os.path.relpath(entry.path, root), entry.path)]
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns for name in names)
 
     def _link(self, entry: os.DirEntry[bytes], real_root: bytes) -> list[FoundFile]:
@@ -238,8 +239,15 @@ def _found(path: bytes, status: os.stat_result) -> FoundFile:
 
 def _without_raw_twins(entries: list[os.DirEntry[bytes]]) -> list[os.DirEntry[bytes]]:
     """`entries` less each raw file whose picture lies beside it: IMG_1.CR2 with IMG_1.JPG counts once."""
-    pictures = {_stem(entry.name) for entry in entries if extension(entry.name) in IMAGE_EXTENSIONS}
+    pictures = {_stem(entry.name) for entry in entries if extension(entry.name) in IMAGE_EXTENSIONS and _has_content(entry)}
     return [entry for entry in entries if not (is_raw_name(entry.name) and _stem(entry.name) in pictures)]
+
+
+def _has_content(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _stem(name: bytes) -> bytes:
@@ -279,7 +287,7 @@ def open_file(path: bytes) -> BinaryIO:
 
 def problem_of(path: bytes, error: OSError) -> ImageError:
     """What the system said about a path, as an error for the user."""
-    kind, reason = _REASONS.get(error.errno or 0, ("unreadable", error.strerror or str(error)))
+    kind, reason = _REASONS.get(error.errno or 0, (READ_ERROR, error.strerror or str(error)))
     if error.errno == errno.ENOENT and os.path.islink(path):
         kind, reason = "unreadable", "a symbolic link to nothing"
     return ImageError(os.fsdecode(path), reason, kind=kind)

@@ -16,6 +16,7 @@ Properties = dict[str, list[str]]
 _LARGEST_PACKET = 4 << 20
 _MOST_VALUES = 500
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+_ARRAYS = frozenset({f"{_RDF}Bag", f"{_RDF}Seq", f"{_RDF}Alt"})
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _PREFIXES = {
     "http://purl.org/dc/elements/1.1/": "dc",
@@ -64,13 +65,14 @@ def parse_xmp(packet: bytes | str) -> Properties:
     except (ElementTree.ParseError, ValueError, LookupError):
         return {}
     found: Properties = {}
-    for description in root.iter(f"{_RDF}Description"):
-        _collect(description, found)
+    for element in root.iter():
+        if element.tag == f"{_RDF}Description" or element.get(f"{_RDF}parseType") == "Resource":
+            _collect(element, found)
     return found
 
 
 def _collect(element: ElementTree.Element, found: Properties) -> None:
-    """Properties stand as attributes of rdf:Description or as its child elements."""
+    """Properties stand as attributes of a structure (rdf:Description, or parseType="Resource") or as its child elements."""
     for name, value in element.attrib.items():
         _add(found, name, [value])
     for child in element:
@@ -89,10 +91,11 @@ def _add(found: Properties, tag: str, values: list[str]) -> None:
 
 def _values(element: ElementTree.Element) -> list[str]:
     """The text of a simple property, or the items of an array; of language alternatives only one."""
-    items = list(element.iter(f"{_RDF}li"))
-    if not items:
+    array = next((child for child in element if child.tag in _ARRAYS), None)
+    if array is None:
         return [element.text or ""]
-    if element.find(f"{_RDF}Alt") is not None:
+    items = array.findall(f"{_RDF}li")
+    if array.tag == f"{_RDF}Alt":
         items.sort(key=lambda item: item.get(_LANGUAGE) != "x-default")
         return [next((item.text for item in items if item.text and item.text.strip()), "")]
     return [item.text or "" for item in items]

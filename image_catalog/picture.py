@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from image_catalog import image_files
 from image_catalog.errors import ImageError
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 DEFAULT_MAX_SIZE = 1024
 # 108 million pixels are what phones really make; decoded with transparency they are 432 MB.
 MAX_PIXELS = 150_000_000
+_LARGEST_TEXT = 32 << 20  # bytes of a profile or text in a PNG, unpacked
+# EXIF orientation -> PIL.Image.Transpose, by number because Pillow is imported late.
+_TURNS: dict[int, Any] = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 # Vision models cut a picture into patches; qwen2.5vl's runner dies on a side below 28 pixels.
 MIN_SIDE = 56
 JPEG_QUALITY = 85
@@ -132,8 +135,9 @@ def _identified(path: bytes, file: BinaryIO) -> _Opened:
 
 def open_image(file: BinaryIO, subject: str) -> Image.Image:
     """An image in an open file, by content. Raises ImageError of kind `not an image`, whatever Pillow raises otherwise."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+    PngImagePlugin.MAX_TEXT_CHUNK = _LARGEST_TEXT  # Pillow's own limit refuses the profiles of good screens
     Image.MAX_IMAGE_PIXELS = None  # Pillow's limit would not say the size; _refuse_too_large does
     formats = _FORMATS if _can_read_heif() else [name for name in _FORMATS if name != "HEIF"]
     try:
@@ -169,8 +173,10 @@ def _keep_orientation(image: Image.Image, file: BinaryIO) -> None:
 
 
 def _unidentified(subject: str, beginning: bytes) -> ImageError:
-    from image_catalog.file_kinds import kind_of_content
+    from image_catalog.file_kinds import kind_of_content, other_format
 
+    if name := other_format(beginning):
+        return ImageError(subject, f"a picture in a format that is not read ({name})", "save a copy as PNG", kind="not an image")
     kind = kind_of_content(beginning)
     if "HEIF" in kind and not _can_read_heif():
         return ImageError(subject, "a HEIC picture, and pi-heif is not installed", "pip install pi-heif", kind="needs pi-heif")
@@ -205,6 +211,8 @@ def _refuse_cut(path: bytes) -> None:
 
 
 def _decoding_error(path: bytes, error: Exception) -> ImageError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return image_files.problem_of(path, error)
     reason = str(error).split("\n", 1)[0][:200] or type(error).__name__
     if image_files.is_changing(path):
         return image_files.still_being_written(path)
@@ -238,8 +246,6 @@ def _upright_rgb(image: Image.Image, max_size: int) -> Image.Image:
     Turned before it is scaled, so that the eight orientations of one picture give equal pixels. JPEG is decoded at half,
     a quarter or an eighth of its size straight away (draft), but never to less than _DRAFT_GAP times the size that is wanted.
     """
-    from PIL import ImageOps
-
     from image_catalog import colours
 
     upright = _upright_size(image)
@@ -248,8 +254,9 @@ def _upright_rgb(image: Image.Image, max_size: int) -> Image.Image:
     image.draft(None, (round(stored_target[0] * _DRAFT_GAP), round(stored_target[1] * _DRAFT_GAP)))
     image.load()
     icc_profile = image.info.get("icc_profile")
-    if _orientation(image) != 1:
-        image = ImageOps.exif_transpose(image)
+    turn = _TURNS.get(_orientation(image))
+    if turn is not None:  # ImageOps.exif_transpose() writes the EXIF anew, and fails where a tag has an odd type
+        image = image.transpose(turn)
     return _padded(colours.scaled_rgb(image, target, icc_profile))
 
 

@@ -209,6 +209,10 @@ def m001_create(db: sqlite3.Connection) -> None:
 _QUICK_ANSWERS = """
 -- What an index run asks of every row, and what searches do, without reading the wide rows.
 CREATE INDEX images_there ON images (path_bytes, size, mtime_ns, ctime_ns, inode) WHERE gone_at IS NULL;
+-- Thousands of equal files must not make each other slow.
+CREATE INDEX images_described_content ON images (content_hash, id) WHERE state = 'described';
+DROP INDEX images_pixel_hash;
+CREATE INDEX images_described_pixels ON images (pixel_hash, described_at) WHERE state = 'described';
 CREATE INDEX images_gone ON images (gone_at) WHERE gone_at IS NOT NULL;
 CREATE INDEX images_position ON images (latitude, longitude) WHERE latitude IS NOT NULL;
 CREATE INDEX images_camera ON images (camera_make, camera_model);

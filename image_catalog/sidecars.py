@@ -42,8 +42,11 @@ def _candidates(path: bytes, ending: bytes) -> list[bytes]:
 
 
 def _content(path: bytes, largest: int) -> bytes:
-    """All bytes of a file; nothing when it is not there, not a regular file, or larger than `largest`."""
-    if not os.path.exists(path):
+    """All bytes of a file; nothing when it is not there, not a regular file, or larger than `largest`.
+
+    A link is not followed: it might show a file of the system as somebody's caption.
+    """
+    if os.path.islink(path) or not os.path.exists(path):
         return b""
     try:
         with image_files.open_file(path) as file:

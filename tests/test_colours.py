@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from picture_files import GRASS, SKY, SUN, assert_scene, colour_at, save, scene, shown, swapped_profile
 from PIL import Image, ImageCms
@@ -81,6 +82,19 @@ def test_the_colours_of_an_embedded_profile_become_those_of_a_screen(tmp_path: P
     path = save(tmp_path / "a.png", Image.new("RGB", (100, 100), (250, 10, 10)), icc_profile=swapped)
     red, green, blue = colour_at(shown(picture.prepare(path.as_posix())), 0.5, 0.5)
     assert green > 200 > red and green > blue
+
+
+@pytest.mark.parametrize("odd_pixel", [1.5, float("nan"), float("inf"), 30.0])
+def test_one_odd_pixel_does_not_make_a_float_picture_black(tmp_path: Path, odd_pixel: float) -> None:
+    values = np.tile(np.linspace(0, 1, 400, dtype=np.float32), (300, 1))
+    values[10, 10] = odd_pixel
+    path = tmp_path / "a.tif"
+    Image.fromarray(values).save(path)
+    prepared = shown(picture.prepare(path.as_posix())).convert("L")
+    left, middle, right = (prepared.getpixel((x, 150)) for x in (5, 200, 395))
+    assert left < 10
+    assert 115 < middle < 140
+    assert right > 245
 
 
 def test_a_damaged_profile_does_not_cost_the_picture(tmp_path: Path) -> None:

@@ -58,6 +58,17 @@ def test_all_that_a_camera_writes(tmp_path: Path) -> None:
     assert found.raw["Image Make"] == "Canon"
 
 
+def test_raw_tags_have_the_same_names_and_values_in_every_format(tmp_path: Path) -> None:
+    raws = [read(save(tmp_path / f"a{suffix}", exif=camera_exif())).raw for suffix in (".jpg", ".webp", ".png", ".tif")]
+    common = set.intersection(*(set(raw) for raw in raws))
+    assert {"Image Make", "EXIF DateTimeOriginal", "EXIF ExposureTime", "GPS GPSLatitude"} <= common
+    for raw in raws[1:]:
+        assert {name: raw[name] for name in common} == {name: raws[0][name] for name in common}
+        assert {name for name in raw if name.startswith(("EXIF", "GPS"))} == {
+            name for name in raws[0] if name.startswith(("EXIF", "GPS"))
+        }
+
+
 def test_as_dict_is_json_with_only_what_is_known(tmp_path: Path) -> None:
     known = json.loads(json.dumps(read(save(tmp_path / "a.jpg", exif=camera_exif())).as_dict(), allow_nan=False))
     assert known["taken_at"] == "2014-02-15T18:30:05"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from picture_files import camera_exif, dng, exif_block, jpeg_with_looping_ifd, save, xmp_packet, xmp_text
-from running import run_script
+from running import ROOT, run_script
 
 import extract_exif
 from image_catalog import exif_text
@@ -58,7 +60,7 @@ def test_json_has_stable_names(tmp_path: Path) -> None:
         "format": "JPEG",
         "width": 240,
         "height": 320,
-        "place": "Sochi, Krasnodarskiy, Russia",
+        "place": "Sochi, Krasnodar Krai, Russia",
         "place_ru": "Сочи, Краснодарский край, Россия",
         "geo": "geo:43.585000,39.720000,12.5",
         "taken_at": "2014-02-15T18:30:05",
@@ -85,7 +87,7 @@ def test_gps(tmp_path: Path) -> None:
     with_gps, without = save(tmp_path / "a.jpg", exif=camera_exif()), save(tmp_path / "b.jpg", exif=exif_block({271: "X"}))
     code, output, errors = run("--gps", with_gps, without)
     assert code == 1
-    place = "Sochi, Krasnodarskiy, Russia"
+    place = "Sochi, Krasnodar Krai, Russia"
     assert output == f"{with_gps}\t43.585000, 39.720000\tgeo:43.585000,39.720000,12.5\t{place}\n"
     assert errors == [f"extract_exif.py: {without}: no GPS position"]
 
@@ -109,6 +111,26 @@ def test_captions_are_printed_even_without_exif(tmp_path: Path) -> None:
     code, output, errors = run(path)
     assert code == 1 and errors[0].endswith("no EXIF data")
     assert re.search(r"^  Caption +Бабушка\n +в саду$", output, re.MULTILINE)
+
+
+def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    save(tmp_path / "sub" / "a.jpg", exif=camera_exif())
+    (tmp_path / "notes.txt").write_text("none")
+    code, out, err = run(str(tmp_path))
+    assert (code, out) == (1, "")
+    assert err[0].endswith("no pictures in this folder; -r goes into its subfolders")
+    assert run("-r", str(tmp_path))[0] == 0
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg", exif=camera_exif())
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "extract_exif.py"), str(path)], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 3
+    assert done.stderr == "extract_exif.py: output: No space left on device; free some space and run again\n"
 
 
 def test_folders(tmp_path: Path) -> None:

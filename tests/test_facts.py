@@ -158,7 +158,7 @@ def test_context_for_the_model() -> None:
     context = facts.of(SOCHI, "/p/ski/IMG_1.jpg", 4000, 3000).context
     assert context.splitlines() == [
         "Taken: 15 February 2014, 18:30 (winter, evening)",
-        "Place: Krasnaya Polyana, Sochi, Krasnodarskiy, Russia",
+        "Place: Krasnaya Polyana, Sochi, Krasnodar Krai, Russia",
         "Camera: Canon EOS 600D",
         "Folder and file: ski / IMG_1",
         "Caption: Лыжники",

@@ -51,6 +51,15 @@ def eat_memory(path: bytes) -> int:
     return len(bytearray(4 << 30))
 
 
+def be_killed_once(path: bytes) -> str:
+    if os.path.exists(path):
+        return "second time"
+    with open(path, "wb"):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "not reached"
+
+
 def chatter(path: bytes) -> str:
     print("to stdout")
     os.write(1, b"to descriptor 1\n")
@@ -87,6 +96,28 @@ def test_work_is_done_in_as_many_processes_as_asked_for(workers: GuardedWorkers)
     pids = {future.result() for future in [workers.submit(own_pid, b"") for _ in range(200)]}
     assert len(pids) == 2
     assert os.getpid() not in pids
+
+
+def test_a_process_that_was_killed_while_idle_costs_no_file(workers: GuardedWorkers) -> None:
+    pids = {workers.submit(own_pid, b"").result() for _ in range(20)}
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    assert [workers.submit(length_of_name, b"abc").result(timeout=20) for _ in range(4)] == [3] * 4
+
+
+def test_a_process_that_somebody_kills_in_a_task_gets_the_task_again(workers: GuardedWorkers, tmp_path: Path) -> None:
+    mark = tmp_path / "was here"
+    assert workers.submit(be_killed_once, bytes(mark)).result(timeout=20) == "second time"
+
+
+def test_closing_while_a_process_starts_does_not_wait_for_its_task() -> None:
+    for pause in (0.0, 0.001, 0.01, 0.05):
+        workers = GuardedWorkers(1)
+        workers.submit(sleep_for_ever, b"/photos/a.jpg")
+        time.sleep(pause)
+        started = time.monotonic()
+        workers.close()
+        assert time.monotonic() - started < 2
 
 
 def test_errors_come_back_as_they_are(workers: GuardedWorkers) -> None:

@@ -71,6 +71,7 @@ def test_without_recursion_only_the_folder_itself(tmp_path: Path) -> None:
         "a.jpg.crdownload",
         ".a.jpg.X3k9Zq",
         "a.jpg~",
+        "a.jpg.TMP",
     ],
 )
 def test_left_out(tmp_path: Path, name: str) -> None:
@@ -87,12 +88,24 @@ def test_left_out(tmp_path: Path, name: str) -> None:
         ("private/", ["a.jpg", "a.png"]),
         ("private/deep/*", ["a.jpg", "a.png", "private/b.jpg"]),
         ("*/c.jpg", ["a.jpg", "a.png", "private/b.jpg"]),
+        ("./private/", ["a.jpg", "a.png"]),
+        ("{tmp_path}/private/deep", ["a.jpg", "a.png", "private/b.jpg"]),
+        ("?.jpg", ["a.png"]),
+        ("[бв]*", ["a.jpg", "a.png", "private/b.jpg", "private/deep/c.jpg"]),
     ],
 )
 def test_exclude(tmp_path: Path, pattern: str, left: list[str]) -> None:
+    pattern = pattern.replace("{tmp_path}", str(tmp_path))
     for name in ("a.jpg", "a.png", "private/b.jpg", "private/deep/c.jpg"):
         write(tmp_path / name)
     assert Found(tmp_path, exclude=[pattern]).names(tmp_path) == left
+
+
+def test_exclude_speaks_of_letters_not_of_bytes(tmp_path: Path) -> None:
+    for name in ("я.jpg", "собака.jpg", "фото.jpg"):
+        write(tmp_path / name)
+    assert Found(tmp_path, exclude=["?.jpg"]).names(tmp_path) == ["собака.jpg", "фото.jpg"]
+    assert Found(tmp_path, exclude=["[яф]*"]).names(tmp_path) == ["собака.jpg"]
 
 
 def test_one_row_a_file_whatever_the_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,6 +240,12 @@ def test_a_raw_file_beside_its_picture_counts_once(tmp_path: Path) -> None:
 
 
 # Opening and recognising
+
+
+def test_an_empty_picture_does_not_hide_its_raw_file(tmp_path: Path) -> None:
+    write(tmp_path / "a.jpg", b"")
+    write(tmp_path / "a.cr2")
+    assert Found(tmp_path).names(tmp_path) == ["a.cr2", "a.jpg"]
 
 
 def test_open_file_refuses_what_is_no_regular_file(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
+import struct
 import sys
 import threading
 import time
@@ -315,6 +317,25 @@ def test_damaged_exif_does_not_cost_the_picture(tmp_path: Path) -> None:
     for block in (b"Exif\0\0", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\xff" * 64):
         path = save(tmp_path / "a.jpg", exif=block)
         assert_scene(shown(picture.prepare(path.as_posix())))
+
+
+def test_a_tag_of_an_odd_type_does_not_cost_a_picture_that_must_be_turned(tmp_path: Path) -> None:
+    """XResolution as text: Pillow reads it, and cannot write it again."""
+    entries = struct.pack("<HHHII", 2, 0x0112, 3, 1, 6) + struct.pack("<HHI4s", 0x011A, 2, 3, b"72\0\0")
+    block = b"Exif\0\0II*\0\x08\0\0\0" + entries + bytes(4)
+    path = save(tmp_path / "a.jpg", stored_as(scene(), 6), exif=block)
+    assert_scene(shown(picture.prepare(path.as_posix())))
+
+
+def test_a_png_with_a_large_profile_is_read(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", icc_profile=swapped_profile() + bytes(3 << 20))
+    assert picture.prepare(path.as_posix()).width == scene().width
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_what_the_disk_refuses_is_not_the_fault_of_the_file(error: int) -> None:
+    found = picture._decoding_error(b"/nowhere/a.jpg", OSError(error, os.strerror(error)))
+    assert (found.kind, found.reason) == ("read error", os.strerror(error))
 
 
 def test_a_missing_file_is_gone(tmp_path: Path) -> None:

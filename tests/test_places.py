@@ -13,7 +13,7 @@ from image_catalog import places
 @pytest.mark.parametrize(
     ("position", "english", "russian"),
     [
-        ((43.585, 39.72), "Sochi, Krasnodarskiy, Russia", "Сочи, Краснодарский край, Россия"),
+        ((43.585, 39.72), "Sochi, Krasnodar Krai, Russia", "Сочи, Краснодарский край, Россия"),
         ((55.7539, 37.6208), "Moscow, Russia", "Москва, Россия"),
         ((59.94, 30.31), "Saint Petersburg, Russia", "Санкт-Петербург, Россия"),
         ((55.80, 37.95), "Balashikha, Moscow, Moscow Oblast, Russia", "Балашиха, Москва, Московская область, Россия"),

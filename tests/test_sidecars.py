@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,34 @@ def test_an_xmp_sidecar_is_the_latest_word(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(xmp_packet(elements=new))
     found = read(path)
     assert (found.caption, found.keywords) == ("new", ("new word", "old word"))
+
+
+def test_a_link_is_not_read_as_a_sidecar(tmp_path: Path) -> None:
+    path = save(tmp_path / "photo.jpg")
+    secret = tmp_path / "secret"
+    secret.write_text("root:x:0:0")
+    (tmp_path / "photo.txt").symlink_to(secret)
+    assert read(path).caption is None
+
+
+def test_people_are_named_as_exiftool_writes_them(tmp_path: Path) -> None:
+    path = save(tmp_path / "photo.jpg")
+    person = '<rdf:li rdf:parseType="Resource"><mwg-rs:Name>Мария Иванова</mwg-rs:Name></rdf:li>'
+    people = f"<mwg-rs:RegionList><rdf:Bag>{person}</rdf:Bag></mwg-rs:RegionList>"
+    namespace = 'xmlns:mwg-rs="http://www.metadataworkinggroup.com/schemas/regions/"'
+    regions = f'<mwg-rs:Regions {namespace} rdf:parseType="Resource">{people}</mwg-rs:Regions>'
+    (tmp_path / "photo.xmp").write_bytes(xmp_packet(elements=regions))
+    assert read(path).keywords == ("Мария Иванова",)
+
+
+def test_a_sidecar_of_a_hundred_thousand_levels_is_read_in_a_moment(tmp_path: Path) -> None:
+    path = save(tmp_path / "photo.jpg")
+    depth = 30_000
+    deep = "<dc:subject><rdf:Description>" * depth + "</rdf:Description></dc:subject>" * depth
+    (tmp_path / "photo.xmp").write_bytes(xmp_packet(elements=deep))
+    started = time.process_time()
+    read(path)
+    assert time.process_time() - started < 2
 
 
 def test_a_sidecar_fills_in_date_and_position_but_does_not_replace_them(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from typing import Any
 OUTPUT = Path(__file__).parent.parent / "image_catalog" / "data" / "places.txt.gz"
 CORRECTIONS = Path(__file__).parent / "places_ru.tsv"
 SMALLEST_POPULATION = 1000
+ENGLISH_CORRECTIONS = {"RU.38": "Krasnodar Krai"}
 
 _RUSSIAN_NAME = re.compile(r"[А-ЯЁ][а-яё]*(?:[-. ]{1,2}[А-Яа-яЁё]+)*\.?")
 _KIND_OF_REGION = re.compile(r" (Province|Prefecture|Emirate|Region|County|Governorate|District|Oblast)$")
@@ -47,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("locale", type=Path, help="the folder usr/share/locale of libgeonames-common")
     locale = parser.parse_args().locale
-    english, russian = names_by_id(locale, "en"), russian_names(locale)
+    english, russian = names_by_id(locale, "en") | ENGLISH_CORRECTIONS, russian_names(locale)
     cities = [city for city in read_cities() if city["population"] >= SMALLEST_POPULATION or is_named(city, russian)]
     capitals = labelled_names(cities, english, russian)
     regions = dict(region_rows(cities, english, russian, capitals))
