@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from image_catalog import command_line
 from image_catalog.command_line import duration_text, json_text, printable, rate_text, write_line
-from image_catalog.errors import CANNOT_GO_ON, DONE, SOME_FAILED, UserError
+from image_catalog.errors import CANNOT_GO_ON, DONE, SOME_FAILED, CannotGoOn, UserError
 
 if TYPE_CHECKING:
     from image_catalog.catalog import Catalog
     from image_catalog.index_run import IndexOptions, IndexSummary
+    from image_catalog.upkeep import Outcome
 
 DESCRIPTION = """\
 Bring a catalog in line with folders of pictures: find new, changed, moved and deleted images, read what their cameras
@@ -32,8 +34,12 @@ EXAMPLES = """
 
 def main(argv: list[str]) -> int:
     options = _parse(argv)
+    if options.log:
+        command_line.keep_log(options.log)
     if options.status or options.failed:
         return _show(options)
+    if _upkeep_task(options):
+        return _do_upkeep(options)
     from image_catalog import run_lock
     from image_catalog.catalog import Catalog
 
@@ -63,15 +69,92 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--allow-empty", action="store_true", help="believe that a folder is meant to be empty: its images are gone")
     add("--status", action="store_true", help="show what is described, waiting and failed; change nothing")
     add("--failed", action="store_true", help="list the images that failed, with the reason; change nothing")
+    _add_upkeep_options(parser)
     _add_model_options(parser)
     command_line.add_catalog_options(parser)
+    command_line.add_vector_index_option(parser)
     command_line.add_output_options(parser, "print the summary as one JSON document")
+    parser.add_argument(
+        "--log", metavar="FILE", help="append what is said, with the time, to FILE; with -q all that is not said, too"
+    )
     options = parser.parse_args(argv)
-    if not options.folders and not (options.status or options.failed):
-        parser.error("name at least one folder of pictures")
+    _check_tasks(parser, options)
     if options.stale and not options.redescribe:
         parser.error("--stale goes with --redescribe")
     return options
+
+
+_TASKS = ("check", "repair", "backup", "export", "import_file", "relocate", "forget", "write_sidecars")
+
+
+def _add_upkeep_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("upkeep of the catalog (instead of indexing)").add_argument
+    add("--check", action="store_true", help="prove the catalog and its vector index whole, or name what is wrong; exit 1")
+    add("--repair", action="store_true", help="mend what is derived, after keeping a copy; descriptions are only read")
+    add("--backup", metavar="FILE", help="write a whole copy of the catalog, also while a run is active")
+    add("--export", metavar="FILE", help="write all descriptions as JSON lines (-: to stdout)")
+    add("--import", metavar="FILE", dest="import_file", help="take over exported descriptions (-: from stdin)")
+    add("--relocate", metavar=("OLD", "NEW"), nargs=2, help="a folder of pictures lies elsewhere now")
+    add("--forget", metavar="DIR", help="remove all that the catalog knows of a folder; the pictures stay")
+    add(
+        "--write-sidecars",
+        action="store_true",
+        help="write descriptions beside the pictures (photo.jpg.xmp); of DIR only, if given",
+    )
+    add("--force", action="store_true", help="with --write-sidecars: replace other programs' sidecars")
+
+
+def _upkeep_task(options: argparse.Namespace) -> str | None:
+    return next((name for name in _TASKS if getattr(options, name)), None)
+
+
+def _check_tasks(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    tasks = [name for name in (*_TASKS, "status", "failed") if getattr(options, name)]
+    if len(tasks) > 1:
+        parser.error("one at a time: " + " and ".join("--" + task.removesuffix("_file").replace("_", "-") for task in tasks))
+    if options.force and not options.write_sidecars:
+        parser.error("--force goes with --write-sidecars")
+    if not options.folders and not tasks:
+        parser.error("name at least one folder of pictures")
+
+
+def _do_upkeep(options: argparse.Namespace) -> int:
+    from image_catalog import run_lock
+
+    task = _upkeep_task(options)
+    if not os.path.exists(options.db):
+        raise CannotGoOn(options.db, "there is no catalog here yet", "make one with: python index_images.py FOLDER -r")
+    is_only_reading = task in ("backup", "export")
+    with nullcontext() if is_only_reading else run_lock.hold(options.db, lambda: _active_run(options.db)):
+        outcome = _upkeep(options, command_line.Reporter(options.quiet))
+    for line in outcome.lines:
+        command_line.log(line)
+        if not options.json and (outcome.exit_code or not options.quiet):
+            write_line(printable(line))
+    if options.json and outcome.fields:
+        write_line(json_text(outcome.fields))
+    return outcome.exit_code
+
+
+def _upkeep(options: argparse.Namespace, reporter: command_line.Reporter) -> Outcome:
+    from image_catalog import upkeep
+
+    index = command_line.vector_index_path(options)
+    if options.check:
+        return upkeep.check(options.db, index)
+    if options.repair:
+        return upkeep.repair(options.db, index)
+    if options.backup:
+        return upkeep.back_up(options.db, options.backup)
+    if options.export:
+        return upkeep.export(options.db, options.export)
+    if options.import_file:
+        return upkeep.take_over(options.db, options.import_file, reporter)
+    if options.relocate:
+        return upkeep.relocate(options.db, *options.relocate)
+    if options.forget:
+        return upkeep.forget(options.db, options.forget)
+    return upkeep.write_sidecars(options.db, options.folders, options.force, reporter)
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -154,11 +237,13 @@ def _exit_code(summary: IndexSummary) -> int:
 
 
 def _print_summary(options: argparse.Namespace, summary: IndexSummary, as_dict: dict[str, Any], pace: float | None) -> None:
+    lines = [_found_line(summary, as_dict["seconds"])]
+    lines += _plan_lines(summary, pace) if options.dry_run else _result_lines(summary)
+    for line in lines:
+        command_line.log(line)
     if options.json:
         write_line(json_text(as_dict | {"dry_run": options.dry_run}))
     elif not options.quiet:
-        lines = [_found_line(summary, as_dict["seconds"])]
-        lines += _plan_lines(summary, pace) if options.dry_run else _result_lines(summary)
         for line in lines:
             write_line(line)
 

@@ -312,6 +312,10 @@ class Catalog:
         """The newest replaced description of a file with these bytes."""
         return self._one("SELECT * FROM past_descriptions WHERE content_hash = ? ORDER BY id DESC LIMIT 1", content_hash)
 
+    def past_description_with_pixels(self, pixel_hash: str) -> dict[str, Any] | None:
+        """The newest replaced description of a picture with these very pixels."""
+        return self._one("SELECT * FROM past_descriptions WHERE pixel_hash = ? ORDER BY id DESC LIMIT 1", pixel_hash)
+
     # Descriptions
 
     def waiting_images(self, now: str) -> list[WaitingImage]:
@@ -404,6 +408,12 @@ class Catalog:
             "SELECT images.id, vector FROM images JOIN vectors USING (passage_hash)"
             " WHERE embedding_model_id = ? AND gone_at IS NULL AND description IS NOT NULL ORDER BY images.id",
             (embedding_model_id,),
+        )
+
+    def description_languages(self) -> Iterator[tuple[int, str | None, str]]:
+        """(image id, recorded language, the first 100 characters) of every description of an image that is there."""
+        yield from self.db.execute(
+            "SELECT id, language, substr(description, 1, 100) FROM images WHERE gone_at IS NULL AND description IS NOT NULL"
         )
 
     def drop_unused_vectors(self, embedding_model_id: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from image_catalog import schema
 from image_catalog.errors import CannotGoOn
@@ -83,6 +83,9 @@ def keep_copy(path: str, db: sqlite3.Connection, version: int) -> None:
     """A whole copy of an older catalog beside it, before it is changed."""
     copy = f"{path}.schema{version}.bak"
     if not os.path.exists(copy):
+        for leftover in (copy + ".tmp", copy + ".tmp-journal"):  # of a run that was killed here
+            with suppress(FileNotFoundError):
+                os.unlink(leftover)
         db.execute("VACUUM INTO ?", (copy + ".tmp",))
         os.replace(copy + ".tmp", copy)
 

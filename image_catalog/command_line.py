@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from image_catalog import __version__
-from image_catalog.errors import CANNOT_GO_ON, DONE, UserError
+from image_catalog.errors import CANNOT_GO_ON, DONE, CannotGoOn, UserError
 
 TYPE_CHECKING = False  # a cold text search takes 25 ms, of which typing would be 3
 if TYPE_CHECKING:
@@ -194,6 +194,27 @@ def write_path_nul(path: bytes) -> None:
     sys.stdout.buffer.write(path + b"\0")
 
 
+_log: Any = None  # the open file of --log
+
+
+def keep_log(path: str) -> None:
+    """From now on append what is said on stderr, and what --quiet hides of it, to a private file. Raises CannotGoOn."""
+    global _log
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise CannotGoOn(path, f"cannot write the log ({error.strerror})", "name another place with --log") from None
+    _log = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
+
+
+def log(text: str) -> None:
+    """One line with the time into the file of --log, if there is one; a full disk must not end what is logged."""
+    if _log is not None:
+        with contextlib.suppress(OSError):
+            _log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {printable(text)}\n")
+            _log.flush()
+
+
 class Reporter:
     """What a run says on stderr beside its results: notes, warnings, failures and progress.
 
@@ -207,7 +228,9 @@ class Reporter:
 
     def note(self, text: str) -> None:
         """Something good to know; silent with --quiet."""
-        if not self.quiet:
+        if self.quiet:
+            log(text)
+        else:
             self._write(text)
 
     def warn(self, text: str, once: str | None = None) -> None:
@@ -231,6 +254,7 @@ class Reporter:
         self._progress = None
 
     def _write(self, text: str) -> None:
+        log(text)
         line = f"{program_name()}: {printable(text)}"
         if self._progress is not None:
             self._progress.write_above(line)
@@ -327,8 +351,12 @@ class Stopped(BaseException):
 def _raise_stopped(signal_number: int, _frame: object) -> None:
     # A second signal while the first is being handled must not raise again inside the clean-up.
     for number in _stop_signals():
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _already_stopping)
     raise Stopped(signal_number)
+
+
+def _already_stopping(_signal_number: int, _frame: object) -> None:
+    """Not SIG_IGN: of a signal that came at the same moment Python would say that it was lost in a race, with a traceback."""
 
 
 def _stop_signals() -> list[int]:
@@ -344,6 +372,7 @@ def run_script(main: Callable[[list[str]], int], argv: Sequence[str] | None = No
     Tests call it with `argv`; a script calls it without, then signals are handled too and stay so until the end.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal or pipe that is not UTF-8 shows an escape instead of ending the run.
         if hasattr(stream, "reconfigure"):
@@ -381,6 +410,13 @@ def run_script(main: Callable[[list[str]], int], argv: Sequence[str] | None = No
         return _fail(f"internal error: {kind}: {error}; please report it with the output of --debug", CANNOT_GO_ON, arguments)
 
 
+def _open_closed_streams() -> None:
+    """A stream that the caller closed (`>&-`) leads nowhere; left closed, its number would go to the next file, the catalog."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
+
+
 def _fail(line: str, exit_code: int, arguments: list[str]) -> int:
     if "--debug" in arguments:
         import traceback
@@ -388,12 +424,14 @@ def _fail(line: str, exit_code: int, arguments: list[str]) -> int:
         traceback.print_exc()
     with contextlib.suppress(OSError):  # the line below says what matters
         sys.stdout.flush()
+    log(line)
     print(f"{program_name()}: {printable(line)}", file=sys.stderr, flush=True)
     return exit_code
 
 
 def _leave_at_once(line: str, exit_code: int) -> int:
     """End without waiting for threads that may hang in a request for minutes; called under a signal only."""
+    log(line)
     print(f"{program_name()}: {line}", file=sys.stderr, flush=True)
     with contextlib.suppress(OSError):
         sys.stdout.flush()

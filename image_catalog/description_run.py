@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -110,12 +111,18 @@ class DescriptionRun:
                     in_hand += 1
                 if in_hand == 0:
                     break
-                in_hand -= self._handle(self._events.get())
+                in_hand -= self._handle(self._next_event())
         finally:
             for _ in range(self._slots):
                 self._ready.put(None)
         self.ran_out_of_time = bool(to_prepare)
         return self.counts
+
+    def _next_event(self) -> _Prepared | _Described:
+        """Wait in short pieces: of two signals at once a thread may take both, and this one would not wake for them."""
+        while True:
+            with suppress(queue.Empty):
+                return self._events.get(timeout=0.5)
 
     def _time_is_up(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
@@ -160,7 +167,7 @@ class DescriptionRun:
             self.counts.changed_meanwhile += len(job.images)
         elif isinstance(outcome, ImageError):
             self._store_failure(job, outcome)
-        elif (twin := self._catalog.described_with_pixels(outcome.pixel_hash)) is not None and self._as_we_would(twin):
+        elif (twin := self._twin(job, outcome.pixel_hash)) is not None:
             self._store_twin(job, outcome, twin)
         else:
             job.picture = outcome
@@ -180,6 +187,18 @@ class DescriptionRun:
         except OSError:
             return False  # preparing has failed for the same reason and says it better
         return (status.st_size, status.st_mtime_ns) != (job.images[0].size, job.images[0].mtime_ns)
+
+    def _twin(self, job: _Job, pixel_hash: str) -> dict[str, Any] | None:
+        """A description of these very pixels, if one is stored and is what the model would be asked for now."""
+        twin = self._catalog.described_with_pixels(pixel_hash)
+        if twin is None and not self._is_described_anew(job):
+            twin = self._catalog.past_description_with_pixels(pixel_hash)
+        return twin if twin is not None and self._as_we_would(twin) else None
+
+    def _is_described_anew(self, job: _Job) -> bool:
+        """Whether its images have a description that is to be replaced: then a past one is not what is wanted."""
+        row = self._catalog.image(job.images[0].id)
+        return row is not None and row["description"] is not None
 
     def _as_we_would(self, twin: dict[str, Any]) -> bool:
         """Whether a stored description is what the model would be asked for now."""

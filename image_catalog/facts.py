@@ -47,7 +47,7 @@ class Facts:
 
 def of(exif: Exif, path: bytes | str, width: int, height: int) -> Facts:
     """Facts of one picture from its EXIF, its absolute path and its upright size in pixels."""
-    names = _names(path)
+    names = names_in(path)
     moment, has_time = _moment(exif, names[-1])
     place = place_of(exif)
     words = [
@@ -191,7 +191,7 @@ def _shape_words(exif: Exif, width: int, height: int) -> Iterator[str]:
 # Names
 
 
-def _names(path: bytes | str) -> list[str]:
+def names_in(path: bytes | str) -> list[str]:
     """The last folders and the file name without its ending; raw bytes that are no UTF-8 are dropped."""
     text = os.fsencode(path).decode("utf-8", "ignore")
     *folders, name = unicodedata.normalize("NFC", text).split("/")

@@ -250,7 +250,8 @@ class FolderSync:
         else:
             self._catalog.keep_past_description(known.id)
             nothing = dict.fromkeys((*DESCRIPTION_COLUMNS, "content_hash", "pixel_hash"))
-            self._catalog.update_image(known.id, {**columns, **nothing, "gone_at": None, "stems": ""})
+            columns |= {**nothing, "gone_at": None}
+            self._catalog.update_image(known.id, with_stems({**(self._catalog.image(known.id) or {}), **columns}, columns))
 
     def _store_known(self, image_id: int, found: FoundFile, examined: Examined, pixel_hash: str | None) -> None:
         row = self._catalog.image(image_id)
@@ -360,7 +361,12 @@ class _Outcome:
 
 def with_stems(row: dict[str, Any], columns: dict[str, Any]) -> dict[str, Any]:
     """`columns` and the stems of the texts that `row` has once they are stored."""
-    return columns | {"stems": words.stems(" ".join(row[name] for name in _SEARCHED_TEXTS if row.get(name)))}
+    return columns | {"stems": stems_of(row)}
+
+
+def stems_of(row: dict[str, Any]) -> str:
+    """The stems of all searched texts of a row."""
+    return words.stems(" ".join(row[name] for name in _SEARCHED_TEXTS if row.get(name)))
 
 
 def _stat_columns(found: FoundFile) -> dict[str, Any]:

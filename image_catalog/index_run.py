@@ -150,7 +150,9 @@ class IndexRun:
     # Descriptions
 
     def _waiting(self) -> list[WaitingImage]:
-        return [image for image in self.catalog.waiting_images(utc_now()) if self._in_scope(image.path)]
+        # --retry-failed does not wait until the time of those that back off has come.
+        now = "9999" if self.options.retry_failed else utc_now()
+        return [image for image in self.catalog.waiting_images(now) if self._in_scope(image.path)]
 
     def _describe_waiting(self, workers: GuardedWorkers) -> None:
         waiting = self._waiting()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import plistlib
 import re
 import subprocess
 import sys
@@ -125,7 +126,7 @@ def test_every_import_is_in_the_requirements() -> None:
 def test_the_house_holds() -> None:
     """Each outside thing has one owner, and scripts never import scripts."""
     owners = {
-        "sqlite3": {"catalog.py", "catalog_file.py", "catalog_search.py", "catalog_upkeep.py", "catalog_views.py", "schema.py"},
+        "sqlite3": {"schema.py", *(path.name for path in (ROOT / "image_catalog").glob("catalog*.py"))},
         "requests": {"http_client.py"},
         "exifread": {"exif.py", "exif_tags.py"},
         "sentence_transformers": {"embedding_model.py"},
@@ -140,3 +141,13 @@ def test_the_house_holds() -> None:
         text = (ROOT / script).read_text(encoding="utf-8")
         others = "|".join(other[:-3] for other in SCRIPTS if other != script)
         assert not re.search(rf"^\s*(import|from) ({others})\b", text, re.MULTILINE), script
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ru.md"])
+def test_the_plist_is_one_and_runs_our_scripts(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    found = re.search(r"```xml\n(.*?)```", text, re.DOTALL)
+    assert found is not None
+    plist = plistlib.loads(found[1].encode())
+    assert "index_images.py ~/Pictures -r -q" in plist["ProgramArguments"][2]
+    assert plist["StartCalendarInterval"] == {"Hour": 2, "Minute": 30}
