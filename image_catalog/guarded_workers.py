@@ -119,10 +119,13 @@ _Task = tuple[Future[Any], Callable[..., Any], bytes, tuple[Any, ...]]
 
 
 def _outcome(future: Future[Examined]) -> Examined | ImageError:
-    try:
-        return future.result()
-    except ImageError as error:
-        return error
+    while True:
+        try:
+            return future.result(timeout=0.5)  # in pieces, as description_run waits: a signal may wake another thread only
+        except TimeoutError:
+            continue
+        except ImageError as error:
+            return error
 
 
 class _Worker:

@@ -103,6 +103,7 @@ class IndexRun:
         self.options = options
         self.listener = listener
         self.summary = IndexSummary()
+        self._hosts: Sequence[str] = ()
         self._in_scope = scope(roots, options.recursive)
         self._deadline = time.monotonic() + options.max_minutes * 60 if options.max_minutes else None
 
@@ -215,7 +216,7 @@ class IndexRun:
         remembered = self.catalog.setting
         engine = self._engine()
         same_engine = remembered("engine") in (None, engine)
-        hosts = self.options.hosts or (json.loads(remembered("hosts") or "[]") if same_engine else [])
+        hosts = self._hosts = self.options.hosts or (json.loads(remembered("hosts") or "[]") if same_engine else [])
         return vision_model.connect(
             engine=engine,
             hosts=list(hosts),
@@ -233,7 +234,8 @@ class IndexRun:
         self._keep("engine", model.engine, "engine")
         self._keep("model", model.model, "vision model")
         self._keep("language", model.language, "language of descriptions")
-        self._keep("hosts", json.dumps(model.hosts), None)
+        # Those that were asked for: one that is down tonight may be up tomorrow.
+        self._keep("hosts", json.dumps(list(self._hosts) or model.hosts), None)
         self._keep("max_image_size", str(self._max_image_size()), None)
         if self.options.prompt is not None:
             self._keep("prompt", self.options.prompt, "prompt")

@@ -213,6 +213,7 @@ CREATE INDEX images_there ON images (path_bytes, size, mtime_ns, ctime_ns, inode
 CREATE INDEX images_described_content ON images (content_hash, id) WHERE state = 'described';
 DROP INDEX images_pixel_hash;
 CREATE INDEX images_described_pixels ON images (pixel_hash, described_at) WHERE state = 'described';
+CREATE INDEX past_descriptions_pixel_hash ON past_descriptions (pixel_hash) WHERE pixel_hash IS NOT NULL;
 CREATE INDEX images_gone ON images (gone_at) WHERE gone_at IS NOT NULL;
 CREATE INDEX images_position ON images (latitude, longitude) WHERE latitude IS NOT NULL;
 CREATE INDEX images_camera ON images (camera_make, camera_model);

@@ -171,6 +171,7 @@ def _generate_text(
         exchange.break_off()
         return
     _check_sight(server, model, bool(pictures))
+    loaded = time.monotonic()
     reply = Reply(server, exchange, path, body)
     if not pictures or not model.sees:
         # An old server drops the picture in silence, the model makes something up.
@@ -181,8 +182,9 @@ def _generate_text(
     call.headers = dict(exchange.headers)
     _check_context(server, model, call, body)
     server.register(call)
+    reading = time.monotonic() - loaded  # telling the picture by its pixels is work of ours that a model has not
     with server.slot(exchange.client_is_there) as is_mine:
-        if not is_mine or not server.wait(server.latency, exchange.client_is_there):
+        if not is_mine or not server.wait(server.latency - reading, exchange.client_is_there):
             call.client_left = True
             exchange.break_off()
             return

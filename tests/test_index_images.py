@@ -558,6 +558,19 @@ def test_what_shapes_the_catalog_is_remembered(world: World) -> None:
     assert rows["b.jpg"]["language"] == "en"
 
 
+def test_a_host_that_is_down_tonight_is_asked_again_tomorrow(world: World) -> None:
+    world.picture("a.jpg", 1)
+    with OllamaServer() as other:
+        other.stop()
+        assert world.index("--host", other.url) == 0
+        assert other.url in world.err
+        world.picture("b.jpg", 2)
+        other.start()
+        world.server.stop()
+        assert run_script(index_images.main, [str(world.photos), "--db", world.db]) == 0
+        assert len(other.calls) == 1
+
+
 def test_another_language_is_said_and_stale_makes_anew(world: World) -> None:
     world.picture("a.jpg", 1)
     world.picture("b.jpg", 2)
