@@ -6,6 +6,7 @@ Knows folders and locks; knows nothing of what is in them. All of it can be dele
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 
 from image_catalog.errors import CannotGoOn
@@ -14,11 +15,16 @@ from image_catalog.errors import CannotGoOn
 def path_of(*names: str) -> str:
     """Where `names` lie in the cache: $IMAGE_CATALOG_CACHE, else the system's place for a user's caches."""
     root = os.environ.get("IMAGE_CATALOG_CACHE")
-    if not root:
-        import platformdirs
+    return os.path.join(root or _users_cache(), *names)
 
-        root = platformdirs.user_cache_dir("image-catalog", appauthor=False)
-    return os.path.join(root, *names)
+
+def _users_cache() -> str:
+    if sys.platform == "linux":  # as platformdirs has it, whose import would be a sixth of a run without work
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        return os.path.join(base if base.startswith("/") else os.path.expanduser("~/.cache"), "image-catalog")
+    import platformdirs
+
+    return platformdirs.user_cache_dir("image-catalog", appauthor=False)
 
 
 def create(path: str, fill: Callable[[str], None], *, lock: bool = True) -> str:

@@ -38,6 +38,14 @@ def save(tokenizer_json: str, max_tokens: int, folder: str) -> None:
         json.dump(ours | {"tokenizer": settings}, file, ensure_ascii=False)
 
 
+def known_spans(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:
+    """Where in `text` the tokens of `tokenizer` lie that are not its unknown one."""
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    name = getattr(tokenizer.model, "unk_token", None)  # None: a unigram model, whose unknown piece comes first, or bytes
+    unknown = tokenizer.token_to_id(name) if name else getattr(tokenizer.model, "unk_id", None)
+    return [span for number, span in zip(encoding.ids, encoding.offsets, strict=True) if number != unknown]
+
+
 def _markers(tokenizer_json: str) -> tuple[list[int], list[int]]:
     """The ids that the model wants before and after a text ([CLS], </s>, …), read off an example."""
     from tokenizers import Tokenizer
@@ -102,12 +110,25 @@ class QueryTokenizer:
         ids = self._unigram_ids(text) if self._kept_ids else self._bare_ids(text)
         return self._before + ids[: self._room] + self._after
 
+    def known_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in `text` the tokens lie that are not the unknown one: (first, after the last) character of each."""
+        if self._kept_ids:
+            self._learn(text)
+        return known_spans(self._tokenizer, text)
+
     def _bare_ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def _unigram_ids(self, text: str) -> list[int]:
-        """Make the vocabulary of the pieces that occur in `text`, and let tokenizers find the best split with it."""
+        ids = self._learn(text)
+        return [ids[number] for number in self._bare_ids(text)]
+
+    def _learn(self, text: str) -> list[int]:
+        """Give the tokenizer a vocabulary of the pieces that occur in `text`: it finds the best split with these alone.
+
+        Returns the ids that they have in the model.
+        """
         from tokenizers import models
 
         ids, vocabulary = list(self._kept_ids), list(self._kept)
@@ -116,7 +137,7 @@ class QueryTokenizer:
                 ids.append(number)
                 vocabulary.append((piece, score))
         self._tokenizer.model = models.Unigram(vocabulary, unk_id=0, byte_fallback=False)
-        return [ids[number] for number in self._bare_ids(text)]
+        return ids
 
     def _pieces_in(self, text: str) -> list[tuple[str, int, float]]:
         """(piece, id, score) of every piece of the model that is a substring of a word of `text`."""

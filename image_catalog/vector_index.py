@@ -108,15 +108,20 @@ class VectorIndex:
     def nearest(self, vector: Floats, count: int, allowed_ids: Iterable[int] | None = None) -> tuple[Ids, Floats]:
         """The ids of the `count` images whose vectors are nearest to `vector`, best first, and their cosines.
 
-        With `allowed_ids` only these are looked at, and the search is exact whatever the type: a filter never makes the
-        answer shorter than it must be.
+        With `allowed_ids` only these are looked at, and the search is exact whatever the type: neither a filter nor a large
+        `count` makes the answer shorter than it must be.
         """
+        import faiss
+
         query = self._checked(vector)
         count = min(count, len(self))
         if count < 1:
             return self.ids[:0], query[0, :0]
         if allowed_ids is None:
             scores, positions = self._storage.search(query, count)
+            if positions[0, -1] < 0:  # an approximate search did not look far enough for so many
+                everything = faiss.IDSelectorAll()
+                scores, positions = self._exact.search(query, count, params=self._exact_parameters(everything))
         else:
             parameters, _selector, _bits = self._only(allowed_ids)
             scores, positions = self._exact.search(query, count, params=parameters)

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from image_catalog import query_encoder, vector_file
+from image_catalog import alphabets, query_encoder, vector_file
 from image_catalog.catalog import Catalog
 from image_catalog.errors import CannotGoOn
 from image_catalog.passage import passage_hash, passage_of_row
+from image_catalog.record import NamedTuple
 from image_catalog.vector_file import Provenance, VectorIndexError
 
+TYPE_CHECKING = False  # typing would cost a run without work 2 ms
 if TYPE_CHECKING:
+    from typing import Any, Protocol
+
     from image_catalog.embedding_model import EmbeddingModel
+else:
+    Protocol = object
 
 _CYRILLIC_WORD = re.compile("[а-яё]{3}", re.IGNORECASE)
+_RUSSIAN = "по-русски"
 
 
 class Progress(Protocol):
@@ -202,7 +208,7 @@ class VectorRun:
 
     def _warn_of_cyrillic(self, model: EmbeddingModel, texts: list[str]) -> None:
         russian = sum(1 for text in texts if _CYRILLIC_WORD.search(text))
-        if russian and not model.reads_cyrillic:
+        if russian and not model.reads(_RUSSIAN):
             self.listener.warn(
                 f"{model.name} does not know Russian: searches by meaning will miss the {russian:,} texts that are Russian;"
                 " leave out --model for one that does"
@@ -218,7 +224,10 @@ class VectorRun:
             ids.append(image_id)
             blobs += blob
         vectors = np.frombuffer(blobs, "<f2").reshape(len(ids), known.dimension)
-        language_of = {row["id"]: row["language"] for row in self.catalog.described_images()}
+        language_of = {
+            image_id: alphabets.language_of(beginning, recorded)
+            for image_id, recorded, beginning in self.catalog.description_languages()
+        }
         return vector_index.build(
             self.path,
             np.array(ids, np.int64),

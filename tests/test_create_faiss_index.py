@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import real_models
 from filelock import FileLock
 from real_models import ENGLISH, RUSSIAN
 from running import ROOT, run_script
+from test_language_balance import SCENES
 
 import create_faiss_index
 from image_catalog import command_line, vector_index
@@ -106,6 +108,100 @@ def test_only_new_and_changed_texts_are_embedded_and_gone_images_leave(folder: P
     assert set(indexed_ids(folder)) == {3, 4, 5, 6, 7, 8, 9, 10, 12}
 
 
+def test_of_500_images_and_one_more_only_the_new_one_is_embedded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add_images(tmp_path / "images.db", [f"picture {number}" for number in range(500)])
+    assert run(tmp_path, "--model", real_models.english_folder()) == 0
+    assert "500 images (flat, exact); 500 texts embedded" in capsys.readouterr().out
+    add_images(tmp_path / "images.db", ["one more"], first=500)
+    assert run(tmp_path) == 0
+    assert "501 images (flat, exact); 1 text embedded" in capsys.readouterr().out
+    assert indexed_ids(tmp_path) == list(range(1, 502))
+
+
+def test_pages_are_left_to_an_index_run_that_is_active(tmp_path: Path) -> None:
+    """SQLite before 3.51.3 can damage a database that two connections move their -wal into at the same moment."""
+    database = tmp_path / "images.db"
+    add_images(database, [f"{text} " * 100 for text in ENGLISH] * 300)  # a page each: more than SQLite moves by itself
+    with Catalog.open(str(database)) as indexing:
+        indexing.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        before = database.read_bytes()
+        assert run(tmp_path, "-q", "--model", real_models.english_folder()) == 0
+        assert database.read_bytes() == before
+        assert (tmp_path / "images.db-wal").stat().st_size > 1000 * 4096
+    with Catalog.open_for_reading(str(database)) as catalog:
+        assert catalog.db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert sum(1 for _ in catalog.image_vectors(1)) == 1500
+
+
+@pytest.mark.parametrize("script", ["create_faiss_index", "search_images"])
+def test_with_networking_refused_and_the_model_on_disk_nothing_asks(script: str, tmp_path: Path) -> None:
+    """Every attempt to connect or to look a name up is written down, and fails."""
+    real_models.use_own_cache()
+    snapshot = tmp_path / "hub" / "models--some--model" / "snapshots" / "abc"
+    snapshot.parent.mkdir(parents=True)
+    snapshot.symlink_to(real_models.english_folder())
+    (snapshot.parent.parent / "refs").mkdir()
+    (snapshot.parent.parent / "refs" / "main").write_text("abc")
+    add_images(tmp_path / "images.db", [*ENGLISH])
+    code = f"""
+import sys
+from image_catalog import command_line
+asked = []
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        asked.append(arguments)
+        raise OSError(101, "Network is unreachable")
+sys.addaudithook(refuse)
+import {script} as script
+code = command_line.run_script(script.main, sys.argv[1:])
+print("ASKED", asked, code)
+"""
+    make = [sys.executable, "-c", code.replace("search_images", "create_faiss_index"), "--model", "some/model"]
+    commands = [make] if script == "create_faiss_index" else [make, [sys.executable, "-c", code, "a dog", "--mode", "semantic"]]
+    for command in commands:
+        done = subprocess.run(
+            [*command, "--db", str(tmp_path / "images.db")],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "HF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+            timeout=100,
+        )
+        assert done.stdout.splitlines()[-1] == "ASKED [] 0", done.stderr
+
+
+def test_a_kill_while_the_model_changes_leaves_the_old_index_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = [f"{text}, picture number {number}" for number in range(120) for text in ENGLISH]
+    add_images(tmp_path / "images.db", texts)
+    assert run(tmp_path, "-q", "--model", real_models.english_folder()) == 0
+    other = tmp_path / "other"
+    shutil.copytree(real_models.english_folder(), other)
+    (other / "config_sentence_transformers.json").write_text('{"prompts": {"query": "find: ", "document": "a picture of "}}')
+    before = (tmp_path / "image_index.faiss").read_bytes()
+    stored = kill_when_some_are_stored(tmp_path, str(other), len(texts))
+    assert len(texts) < stored < 2 * len(texts)
+    assert (tmp_path / "image_index.faiss").read_bytes() == before
+    assert summary(tmp_path, capsys)["up_to_date"]  # the catalog still goes by the old model
+    search = run_script("search_images.py", "a dog on the beach", "--mode", "semantic", "-n", "1", "--paths", cwd=tmp_path)
+    assert search.returncode == 0 and len(search.stdout.splitlines()) == 1, search.stderr
+    values = summary(tmp_path, capsys, "--model", str(other))
+    assert (values["embedded"], values["vectors"]) == (2 * len(texts) - stored, len(texts))
+    assert (tmp_path / "image_index.faiss").read_bytes() != before
+
+
+def test_a_search_by_meaning_imports_none_of_what_embedding_needs(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", str(ROOT / "search_images.py"), "--mode", "semantic", "--paths", "dog on the beach"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=60,
+    )
+    assert done.stdout.splitlines()[0] == "/photos/000000.jpg", done.stderr
+    imported = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "import time:" in line}
+    assert {"onnxruntime", "tokenizers", "faiss"} <= imported
+    assert not imported & {"torch", "transformers", "sklearn", "scipy", "sentence_transformers", "requests", "huggingface_hub"}
+
+
 def test_a_lost_or_damaged_index_is_rebuilt_from_stored_vectors(folder: Path) -> None:
     """Without the model: its folder's name leads nowhere in this process, and torch is not loaded."""
     path = folder / "image_index.faiss"
@@ -146,18 +242,38 @@ def test_an_english_model_warns_of_russian_texts(folder: Path, capsys: pytest.Ca
     assert "does not know Russian" not in capsys.readouterr().err
 
 
-def test_a_catalog_of_two_languages_is_balanced(folder: Path) -> None:
-    """The vectors in images.db stay the model's own; those in the index are moved so that both languages have one mean."""
-    for first, language in ((500, "en"), (600, "ru")):
-        add_images(folder / "images.db", [f"{text}, {number}" for number in range(5) for text in ENGLISH], first, language)
-    with Catalog.open(str(folder / "images.db")) as catalog, catalog.transaction():
-        for number in range(12 + 25, 12 + 50):
-            catalog.update_image(number, {"description": f"картина номер {number}"})
-    assert run(folder, "-q") == 0
-    index = vector_index.VectorIndex.open(str(folder / "image_index.faiss"))
-    means = [np.mean([index.vector_of(number) for number in range(first, first + 25)], axis=0) for first in (12, 37)]
+@pytest.mark.parametrize("recorded", [("en", "ru"), (None, None), ("ru", "ru")])
+def test_a_catalog_of_two_languages_is_balanced(recorded: tuple[str | None, str | None], tmp_path: Path) -> None:
+    """Also where the languages are not recorded, or wrongly: captions have none, and models do not always obey.
+
+    The vectors in images.db stay the model's own; those in the index are moved so that both languages have one mean.
+    """
+    database = tmp_path / "images.db"
+    add_images(database, [f"{text}, {number}" for number in range(5) for text in ENGLISH], 1, recorded[0])
+    add_images(database, [f"{text}, {number}" for number in range(5) for text in RUSSIAN], 26, recorded[1])
+    assert run(tmp_path, "-q", "--model", real_models.english_folder()) == 0
+    index = vector_index.VectorIndex.open(str(tmp_path / "image_index.faiss"))
+    means = [np.mean([index.vector_of(number) for number in range(first, first + 25)], axis=0) for first in (1, 26)]
     assert np.allclose(means[0], means[1], atol=1e-3)
-    assert index.vector_of(1) @ real_models.english().encode_query(ENGLISH[0]) == pytest.approx(1, abs=1e-3)
+    with Catalog.open_for_reading(str(database)) as catalog:
+        stored = {row: np.frombuffer(vector, "<f2").astype(np.float32) for row, vector in catalog.image_vectors(1)}
+    assert stored[1] @ real_models.english().encode_query(f"{ENGLISH[0]}, 0") == pytest.approx(1, abs=1e-3)
+    assert np.linalg.norm(stored[1] - index.vector_of(1)) > 0.05
+
+
+def test_captions_without_a_recorded_language_find_each_other_across_languages(tmp_path: Path) -> None:
+    """40 scenes as `--engine captions` stores them, half in Russian; each is asked for in the language it is not stored in."""
+    stored = ["ru" if number % 2 else "en" for number in range(len(SCENES["en"]))]
+    asked = ["en" if language == "ru" else "ru" for language in stored]
+    texts = [SCENES[language][number] for number, language in enumerate(stored)]
+    add_images(tmp_path / "images.db", texts)
+    model = real_models.multilingual()
+    assert run(tmp_path, "-q", "--model", model.name) == 0
+    index = vector_index.VectorIndex.open(str(tmp_path / "image_index.faiss"))
+    queries = [model.encode_query(SCENES[language][number]) for number, language in enumerate(asked)]
+    balanced = sum(int(index.nearest(query, 1)[0][0]) == number for number, query in enumerate(queries, start=1))
+    plain = (np.stack(queries) @ model.encode_documents(texts).T).argmax(axis=1) == np.arange(len(texts))
+    assert balanced >= plain.sum() + 4
 
 
 @pytest.mark.parametrize("type", ["hnsw", "ivf"])
@@ -169,24 +285,30 @@ def test_a_forced_type_is_built_and_its_recall_told(type: str, folder: Path, cap
     assert "up to date" in capsys.readouterr().out
 
 
-def test_a_kill_loses_at_most_one_portion(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    texts = [f"{text}, picture number {number}" for number in range(120) for text in ENGLISH]
-    add_images(tmp_path / "images.db", texts)
-    real_models.english()
+def kill_when_some_are_stored(folder: Path, model: str, before: int = 0) -> int:
+    """Run the script until there are more vectors than `before`, and kill it; how many vectors there are then."""
     killed = subprocess.Popen(
-        [sys.executable, str(ROOT / "create_faiss_index.py"), "--model", real_models.english_folder()],
-        cwd=tmp_path,
+        [sys.executable, str(ROOT / "create_faiss_index.py"), "--model", model],
+        cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    stored = 0
-    with Catalog.open(str(tmp_path / "images.db")) as catalog:
-        while stored == 0 and killed.poll() is None:
-            time.sleep(0.05)
+    stored = before
+    with Catalog.open(str(folder / "images.db")) as catalog:
+        while stored == before and killed.poll() is None:
+            time.sleep(0.02)
             (stored,) = catalog.db.execute("SELECT count(*) FROM vectors").fetchone()
         os.kill(killed.pid, signal.SIGKILL)
         killed.wait()
         (stored,) = catalog.db.execute("SELECT count(*) FROM vectors").fetchone()
+    return int(stored)
+
+
+def test_a_kill_loses_at_most_one_portion(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = [f"{text}, picture number {number}" for number in range(120) for text in ENGLISH]
+    add_images(tmp_path / "images.db", texts)
+    real_models.english()
+    stored = kill_when_some_are_stored(tmp_path, real_models.english_folder())
     assert 0 < stored < len(texts)
     assert not (tmp_path / "image_index.faiss").exists()
     values = summary(tmp_path, capsys, "--model", real_models.english_folder())

@@ -73,8 +73,8 @@ def test_russian_and_english_find_each_other() -> None:
 
 
 def test_a_model_tells_whether_it_reads_cyrillic() -> None:
-    assert real_models.multilingual().reads_cyrillic
-    assert not real_models.english().reads_cyrillic
+    assert real_models.multilingual().reads("собака")
+    assert not real_models.english().reads("собака")
 
 
 def test_a_long_text_is_split_and_its_end_counts() -> None:

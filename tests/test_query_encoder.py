@@ -94,6 +94,31 @@ def test_an_unknown_character_costs_what_it_costs_the_whole_tokenizer(tmp_path: 
     assert query_tokenizer.QueryTokenizer(str(tmp_path)).ids("xyz") == whole.encode("xyz").ids
 
 
+FOREIGN = (
+    "собака на пляже",
+    "ёж",
+    "Жмеринка",
+    "Київ взимку",
+    "dog и кошка",
+    "\udcff снег",
+    "Ελλάδα και θάλασσα",
+    "ภาพถ่ายสุนัข",
+    "강아지 사진",
+)
+
+
+def test_an_english_model_says_that_it_does_not_read_russian() -> None:
+    """Through the fast encoder and through the model itself; a multilingual model reads all of it."""
+    for model, reads in ((real_models.english(), False), (real_models.multilingual(), True)):
+        encoder = opened(model)
+        assert [text for text in FOREIGN if encoder.reads(text) != reads or model.reads(text) != reads] == []
+        for text in ("a dog on the beach", "café à Paris", "KX 4821", "2023", "", "😀", "красный Rolls-Royce Silver Shadow"):
+            assert encoder.reads(text) and model.reads(text), text
+        before = encoder.encode("собака")
+        encoder.reads("совсем другой текст")
+        assert np.array_equal(encoder.encode("собака"), before)
+
+
 def test_a_search_loads_no_torch_and_keeps_the_prompt() -> None:
     model = real_models.multilingual()
     query_export.ensure(model)
@@ -142,6 +167,7 @@ def test_a_model_without_a_fast_form_is_still_searched_with_and_says_so(tmp_path
     encoder = query_encoder.open_encoder(model.name, model.digest, None, notes.append)
     assert "it has no fast form" in notes[0] and "takes some seconds" in notes[0]
     assert np.allclose(encoder.encode("a dog"), model.encode_query("a dog"))
+    assert encoder.reads("a dog") and not encoder.reads("собака")
     with pytest.raises(CannotGoOn, match="not the model that the vector index was made by"):
         query_encoder.open_encoder(model.name, "another digest")
 

@@ -239,3 +239,27 @@ def test_approximate_types_reach_their_recall_and_filter_exactly(type: str, tmp_
     assert hits >= 0.95 * 10 * len(queries)
     assert index.vector_of(8) == pytest.approx(vectors[4], abs=1e-3)
     assert faiss.read_index(path).ntotal == count
+
+
+@pytest.mark.parametrize("type", ["flat", "hnsw", "ivf"])
+def test_any_filter_gives_what_a_look_at_every_vector_gives(type: str, tmp_path: Path) -> None:
+    """60 filters at random, of one image to all of them and of ids that are not there, for any count: the very same answer."""
+    rng = np.random.default_rng(10)
+    vectors = unit_vectors(1500, seed=11)
+    ids = np.cumsum(rng.integers(1, 5, len(vectors)))
+    path = build(tmp_path / "image_index.faiss", ids, vectors, type=type)
+    index = VectorIndex.open(path)
+    stored = np.stack([np.asarray(index.vector_of(int(image_id))) for image_id in ids])
+    assert np.abs(stored - vectors).max() < 1e-3
+    for size in [1, 2, 3, 10, 1500, *rng.integers(1, 1500, 25), *rng.integers(1, 30, 30)]:
+        allowed = rng.choice(len(ids), size, replace=False)
+        count = int(rng.integers(1, 2 * size + 2))
+        query = unit_vectors(1, seed=int(size))[0]
+        found, scores = index.nearest(query, count, [*ids[allowed].tolist(), -1, int(ids[-1]) + 1])
+        truth = allowed[np.argsort(-(stored[allowed] @ query))][:count]
+        assert len(found) == min(count, size)
+        assert scores == pytest.approx(stored[truth] @ query, abs=1e-5)
+        assert set(found.tolist()) <= set(ids[allowed].tolist())
+    # Without a filter an approximate answer may miss some, but never falls short of as many as are asked for.
+    for count in (10, 300, 1499, 1500):
+        assert len(set(index.nearest(stored[5], count)[0].tolist())) == count
