@@ -140,7 +140,7 @@ def _open_meaning(options: argparse.Namespace) -> Meaning:
     notes: list[str] = []
     index = VectorIndex.open(path)
     encoder = open_encoder(index.provenance.model, index.provenance.model_digest, path, notes.append)
-    return Meaning(index, encoder.encode, notes)
+    return Meaning(index, encoder.encode, notes, encoder.reads)
 
 
 def _print(options: argparse.Namespace, result: Result, question: str) -> None:

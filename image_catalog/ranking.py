@@ -27,11 +27,15 @@ _MORE_WITH_UNLIKE = 5
 
 
 class Meaning(Record):
-    """The semantic leg: an open vector index and what embeds a query into its space. `notes` is what opening them had to say."""
+    """The semantic leg: an open vector index and what embeds a query into its space.
+
+    `notes` is what opening them had to say; `reads` tells whether the model knows the alphabet of a text.
+    """
 
     index: VectorIndex
     encode: Callable[[str], Floats]
     notes: Sequence[str] = ()
+    reads: Callable[[str], bool] | None = None
 
 
 class Question(Record):

@@ -169,6 +169,7 @@ class _Search:
         try:
             meaning = open_meaning()
             self._notes += meaning.notes
+            _refuse_unreadable(meaning, question)
             with_words = request.mode == "hybrid"
             return ranking.by_meaning(self._rows, self._scope, question, meaning, self._count(), with_words)
         except UserError as error:
@@ -224,3 +225,12 @@ class _Search:
 
 def _both(allowed: set[int] | None, ids: Iterable[int]) -> set[int]:
     return set(ids) if allowed is None else allowed.intersection(ids)
+
+
+def _refuse_unreadable(meaning: Meaning, question: Question) -> None:
+    """Raise UserError when the model does not know the alphabet of the query: its vector would be noise."""
+    text = question.query.spoken
+    if question.like is None and meaning.reads is not None and text and not meaning.reads(text):
+        model = meaning.index.provenance.model
+        remedy = "for both languages: python create_faiss_index.py --model intfloat/multilingual-e5-small"
+        raise UserError(model, "does not read the language of this query", remedy)

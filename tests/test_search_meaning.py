@@ -76,6 +76,20 @@ def test_modes(folder: Path) -> None:
     assert 0.2 < float(str(first["cosine"])) < 1
 
 
+@pytest.mark.parametrize("mode", ["hybrid", "semantic"])
+def test_a_query_that_the_model_cannot_read_is_answered_by_words(folder: Path, tmp_path: Path, mode: str) -> None:
+    """Its vector would be noise: without this the words' own answer goes down among pictures that are like nothing."""
+    for name in ("images.db", "image_index.faiss"):
+        shutil.copy(folder / name, tmp_path / name)
+    with Catalog.open(str(tmp_path / "images.db")) as catalog:
+        catalog.update_image(1, {"facts": "собака", "stems": "собак"})
+    done = run_script("search_images.py", "--json", "--mode", mode, "собаки", cwd=tmp_path)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(os.path.basename(picture["path"]), picture["mode"]) for picture in found] == [("beach.jpg", "text")]
+    assert "does not read the language of this query" in done.stderr
+    assert search(tmp_path, "dessert")[0]["mode"] == "hybrid"
+
+
 def test_readable_output_names_the_meaning(folder: Path) -> None:
     done = run_script("search_images.py", "dessert", "-n", "1", cwd=folder)
     assert "meaning 0." in done.stdout
