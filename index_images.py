@@ -287,6 +287,8 @@ def _result_lines(summary: IndexSummary) -> list[str]:
 
 
 def _description_line(summary: IndexSummary) -> str:
+    if summary.reused and not summary.described:
+        return f"{summary.reused:,} took the description of equal pixels"
     line = f"{summary.described:,} described by {printable(summary.model or '')}"
     if summary.describing_seconds and summary.model != "captions":
         line += f" ({rate_text(summary.described / summary.describing_seconds)})"

@@ -219,6 +219,10 @@ class Catalog:
             (root, display_path(root), device, utc_now()),
         )
 
+    def roots(self) -> list[bytes]:
+        """Every folder that was ever indexed."""
+        return [path for (path,) in self.db.execute("SELECT path_bytes FROM roots")]
+
     # Files
 
     def known_signatures(self) -> dict[bytes, Signature]:

@@ -80,6 +80,7 @@ class FolderSync:
         self._unopenable: dict[bytes, UserError] = {}
         self._differing: list[FoundFile] = []
         self._missing: dict[bytes, Signature] = {}
+        self._left_places: list[bytes] = []  # where moved files were
         self._left: dict[str, list[tuple[int, bytes]]] | None = None  # what may have moved, by content; made when needed
         self.counts = SyncCounts()
         self.refused_roots: list[UserError] = []  # their absence or emptiness kept their rows from being judged
@@ -122,6 +123,8 @@ class FolderSync:
         missing = [path for path in self._missing if not self._is_closed(path)]
         for root in self._roots:
             self._mark_gone(root, list(filter(scope([root], self._options.recursive), missing)))
+        for root in self._renamed_roots():
+            self._mark_left_behind(list(filter(scope([root], True), self._missing)))
 
     # Scanning
 
@@ -285,6 +288,7 @@ class FolderSync:
             self._catalog.move_image(moved["id"], found.path)
             self._catalog.update_image(moved["id"], with_stems({**moved, **columns}, columns))
             self._missing.pop(moved["path_bytes"], None)
+            self._left_places.append(moved["path_bytes"])
             return
         columns |= self._description_for(examined.content_hash)
         if self._catalog.has_content(examined.content_hash):
@@ -329,6 +333,20 @@ class FolderSync:
             self._catalog.mark_gone(gone)
             if not stay:
                 self._catalog.keep_root(root, os.stat(root).st_dev)
+        self.counts.gone += len(gone)
+
+    def _renamed_roots(self) -> list[bytes]:
+        """Folders that were indexed once, are not there any more, and whose pictures were met elsewhere in this run."""
+        gone = [root for root in self._catalog.roots() if not os.path.lexists(root)] if self._left_places else []
+        return [root for root in gone if any(map(scope([root], True), self._left_places))]
+
+    def _mark_left_behind(self, missing: list[bytes]) -> None:
+        """Mark what a renamed folder held and no other folder holds now, where its disk is there."""
+        known = [file for path in missing if (file := self._catalog.known_file(path)) and not file.is_gone]
+        doubted = {path for paths in gone_files.doubted(known, set(missing), set()).values() for path in paths}
+        gone = [file.id for file in known if file.path not in doubted]
+        with self._catalog.transaction():
+            self._catalog.mark_gone(gone)
         self.counts.gone += len(gone)
 
     def _not_believed(self, root: bytes, missing: list[bytes]) -> set[bytes]:

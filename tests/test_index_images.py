@@ -161,6 +161,34 @@ def test_a_renamed_folder_costs_no_description(world: World) -> None:
     assert "new" in world.rows()["new/1.jpg"]["facts"]
 
 
+def test_after_a_renamed_root_a_search_shows_the_new_truth(world: World) -> None:
+    """Root renamed, half of its files moved, three copied, two edited, two deleted: no request, no row of what is gone."""
+    for number in range(10):
+        world.picture(f"{number}.jpg", number)
+    assert world.index() == 0
+    world.server.requests.clear()
+    new = world.photos.parent / "renamed"
+    world.photos.rename(new)
+    (new / "half").mkdir()
+    for number in range(5):
+        (new / f"{number}.jpg").rename(new / "half" / f"{number}.jpg")
+    for number in (1, 2, 7):
+        shutil.copy(new / ("half" if number < 5 else "") / f"{number}.jpg", new / f"copy{number}.jpg")
+    for path in (new / "half" / "3.jpg", new / "8.jpg"):
+        path.write_bytes(path.read_bytes()[:2] + b"\xff\xfe\x00\x08edited" + path.read_bytes()[2:])
+    for path in (new / "half" / "0.jpg", new / "9.jpg"):
+        path.unlink()
+    assert world.index(root=new) == 0
+    assert [request for request in world.server.requests if "chat" in str(request)] == []
+    there = {os.path.relpath(os.fsdecode(row["path_bytes"]), os.path.realpath(new)) for row in world.rows().values()}
+    assert there == {
+        *(f"half/{number}.jpg" for number in range(1, 5)),
+        *(f"{number}.jpg" for number in range(5, 9)),
+        *(f"copy{number}.jpg" for number in (1, 2, 7)),
+    }
+    assert {row["state"] for row in world.rows().values()} == {"described"}
+
+
 def test_two_files_that_swap_names_keep_their_own_descriptions(world: World) -> None:
     a, b = world.picture("a.jpg", 1), world.picture("b.jpg", 2)
     world.index()
