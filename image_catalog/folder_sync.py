@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from image_catalog import catalog as catalogs
-from image_catalog import gone_files, words
+from image_catalog import file_columns, gone_files, words
 from image_catalog.catalog import DESCRIPTION_COLUMNS, NO_FAILURE, Catalog, KnownFile, Signature
 from image_catalog.errors import CannotGoOn, ImageError, UserError
 from image_catalog.guarded_workers import GuardedWorkers
@@ -247,7 +246,12 @@ class FolderSync:
             self._on_failure(error)
         if error.kind in ("permission denied", READ_ERROR) and known is not None:
             return  # what was known of it stays true as far as anyone can tell
-        columns = {**_stat_columns(found), "state": "failed", "failure_kind": error.kind, "failure_reason": error.reason}
+        columns = {
+            **file_columns.stat_columns(found),
+            "state": "failed",
+            "failure_kind": error.kind,
+            "failure_reason": error.reason,
+        }
         if known is None:
             self._catalog.insert_image(found.path, columns)
         else:
@@ -266,7 +270,7 @@ class FolderSync:
             counts.unchanged += 1
         else:
             counts.changed += 1
-        columns = {**_stat_columns(found), **_fact_columns(examined), "gone_at": None}
+        columns = {**file_columns.stat_columns(found), **file_columns.fact_columns(examined), "gone_at": None}
         same_content = row["content_hash"] == examined.content_hash
         same_picture = same_content or (pixel_hash is not None and pixel_hash == row["pixel_hash"])
         if same_picture and row["state"] == "failed":
@@ -280,7 +284,7 @@ class FolderSync:
 
     def _store_new(self, found: FoundFile, examined: Examined) -> None:
         counts = self.counts
-        columns = {**_stat_columns(found), **_fact_columns(examined)}
+        columns = {**file_columns.stat_columns(found), **file_columns.fact_columns(examined)}
         moved = self._moved_from(examined.content_hash)
         self._catalog.forget_other_files([found.path])
         if moved is not None:
@@ -337,7 +341,9 @@ class FolderSync:
 
     def _renamed_roots(self) -> list[bytes]:
         """Folders that were indexed once, are not there any more, and whose pictures were met elsewhere in this run."""
-        gone = [root for root in self._catalog.roots() if not os.path.lexists(root)] if self._left_places else []
+        named = self._options.roots
+        known = [root for root in self._catalog.roots() if root not in named] if self._left_places else []
+        gone = [root for root in known if not os.path.lexists(root)]
         return [root for root in gone if any(map(scope([root], True), self._left_places))]
 
     def _mark_left_behind(self, missing: list[bytes]) -> None:
@@ -385,50 +391,3 @@ def with_stems(row: dict[str, Any], columns: dict[str, Any]) -> dict[str, Any]:
 def stems_of(row: dict[str, Any]) -> str:
     """The stems of all searched texts of a row."""
     return words.stems(" ".join(row[name] for name in _SEARCHED_TEXTS if row.get(name)))
-
-
-def _stat_columns(found: FoundFile) -> dict[str, Any]:
-    return {
-        "size": found.size,
-        "mtime_ns": found.mtime_ns,
-        "ctime_ns": found.ctime_ns,
-        "inode": found.inode,
-        "device": _device(found.path),
-    }
-
-
-def _device(path: bytes) -> int:
-    try:
-        return os.stat(path).st_dev
-    except OSError:
-        return -1  # as for what is no regular file: its disk is not asked for
-
-
-def _fact_columns(examined: Examined) -> dict[str, Any]:
-    exif, facts = examined.exif, examined.facts
-    place = facts.place
-    return {
-        "content_hash": examined.content_hash,
-        "format": examined.format,
-        "width": examined.width,
-        "height": examined.height,
-        "taken_at": facts.taken_at,
-        "camera_make": exif.camera_make,
-        "camera_model": exif.camera_model,
-        "lens": exif.lens,
-        "focal_length": exif.focal_length,
-        "aperture": exif.aperture,
-        "exposure_time": exif.exposure_time,
-        "iso": exif.iso,
-        "latitude": exif.latitude,
-        "longitude": exif.longitude,
-        "altitude": exif.altitude,
-        "orientation": exif.orientation,
-        "place": place and place.text("en"),
-        "place_ru": place and place.text("ru"),
-        "caption": exif.caption_text(),
-        "keywords": catalogs.to_json(exif.keywords) if exif.keywords else None,
-        "exif": catalogs.to_json(exif.as_dict()),
-        "facts": facts.text,
-        "context": facts.context,
-    }

@@ -189,6 +189,19 @@ def test_after_a_renamed_root_a_search_shows_the_new_truth(world: World) -> None
     assert {row["state"] for row in world.rows().values()} == {"described"}
 
 
+def test_a_missing_root_that_was_named_keeps_its_images_even_if_some_are_elsewhere(world: World) -> None:
+    for number in range(3):
+        world.picture(f"{number}.jpg", number)
+    assert world.index() == 0
+    new = world.photos.parent / "elsewhere"
+    new.mkdir()
+    (world.photos / "0.jpg").rename(new / "0.jpg")
+    shutil.rmtree(world.photos)
+    assert world.index(new) == 3
+    assert "stays in the catalog" in world.err or "stay in the catalog" in world.err
+    assert len(world.rows()) == 3
+
+
 def test_two_files_that_swap_names_keep_their_own_descriptions(world: World) -> None:
     a, b = world.picture("a.jpg", 1), world.picture("b.jpg", 2)
     world.index()
