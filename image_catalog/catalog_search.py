@@ -165,7 +165,7 @@ class SearchableCatalog:
         names = [[name for name in row[:-1] if name] for row in known]
         fitting = [row[:-1] for row, name in zip(known, names, strict=True) if name and fits(text, name)]
         if not fitting:
-            shown = list(dict.fromkeys(_shown_name(name) for name in names if name))
+            shown = list(dict.fromkeys(shown_name(name) for name in names if name))
             more = ", …" if len(shown) > _MOST_NAMES_SHOWN else ""
             there = f"there are: {', '.join(shown[:_MOST_NAMES_SHOWN])}{more}" if shown else "no picture has one"
             raise UsageError(f"--{option}", f"no picture in this catalog has {text}", there)
@@ -267,7 +267,7 @@ def _has_parts(text: str, names: list[str]) -> bool:
     return all(part in name for part in text.casefold().split())
 
 
-def _shown_name(names: list[str]) -> str:
+def shown_name(names: list[str]) -> str:
     """Makers tend to begin a model's name with their own."""
     first, last = names[0].split()[0].casefold(), names[-1]
     return last if last.casefold().startswith(first) else " ".join(names)

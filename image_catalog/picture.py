@@ -80,6 +80,17 @@ def prepare(path: bytes | str, max_size: int = DEFAULT_MAX_SIZE) -> Picture:
     return Picture(_jpeg(scaled), header.width, header.height, header.format, _pixel_hash(scaled))
 
 
+def preview(path: bytes | str, max_size: int) -> bytes:
+    """A JPEG for people to look at: upright, in RGB, without metadata, its long side at most `max_size` pixels.
+
+    Never enlarged or padded. Raises ImageError.
+    """
+    with _opened(os.fsencode(path)) as opened:
+        if opened.image.format == "PNG":
+            opened.image.load()  # its EXIF may lie behind the pixels
+        return _jpeg(_upright_rgb(opened.image, max_size, least_side=1))
+
+
 def header(path: bytes | str) -> Header:
     """Format and upright size, read from the beginning of the file. Raises ImageError."""
     with _opened(os.fsencode(path)) as opened:
@@ -240,8 +251,8 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _upright_rgb(image: Image.Image, max_size: int) -> Image.Image:
-    """Decoded, turned and scaled.
+def _upright_rgb(image: Image.Image, max_size: int, least_side: int = MIN_SIDE) -> Image.Image:
+    """Decoded, turned, scaled and padded to `least_side`.
 
     Turned before it is scaled, so that the eight orientations of one picture give equal pixels. JPEG is decoded at half,
     a quarter or an eighth of its size straight away (draft), but never to less than _DRAFT_GAP times the size that is wanted.
@@ -249,7 +260,7 @@ def _upright_rgb(image: Image.Image, max_size: int) -> Image.Image:
     from image_catalog import colours
 
     upright = _upright_size(image)
-    target = _fitted(*upright, max_size)
+    target = _fitted(*upright, max_size, least_side)
     stored_target = target if upright == image.size else target[::-1]
     image.draft(None, (round(stored_target[0] * _DRAFT_GAP), round(stored_target[1] * _DRAFT_GAP)))
     image.load()
@@ -257,23 +268,23 @@ def _upright_rgb(image: Image.Image, max_size: int) -> Image.Image:
     turn = _TURNS.get(_orientation(image))
     if turn is not None:  # ImageOps.exif_transpose() writes the EXIF anew, and fails where a tag has an odd type
         image = image.transpose(turn)
-    return _padded(colours.scaled_rgb(image, target, icc_profile))
+    return _padded(colours.scaled_rgb(image, target, icc_profile), least_side)
 
 
-def _fitted(width: int, height: int, max_size: int) -> tuple[int, int]:
-    """The size that a picture is scaled to: its long side at most `max_size`, a tiny one enlarged to MIN_SIDE."""
+def _fitted(width: int, height: int, max_size: int, least_side: int = MIN_SIDE) -> tuple[int, int]:
+    """The size that a picture is scaled to: its long side at most `max_size`, a tiny one enlarged to `least_side`."""
     long_side, short_side = max(width, height), min(width, height)
     scale = min(1.0, max_size / long_side)
-    if short_side * scale < MIN_SIDE:
-        scale = min(MIN_SIDE / short_side, max_size / long_side)
+    if short_side * scale < least_side:
+        scale = min(least_side / short_side, max_size / long_side)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _padded(image: Image.Image) -> Image.Image:
-    """`image` centred on white where a side is still below MIN_SIDE, as in a narrow panorama."""
+def _padded(image: Image.Image, least_side: int) -> Image.Image:
+    """`image` centred on white where a side is still below `least_side`, as in a narrow panorama."""
     from PIL import Image
 
-    width, height = max(image.width, MIN_SIDE), max(image.height, MIN_SIDE)
+    width, height = max(image.width, least_side), max(image.height, least_side)
     if (width, height) == image.size:
         return image
     canvas = Image.new("RGB", (width, height), "white")

@@ -7,7 +7,7 @@ meaning in fusion. Prints nothing: what the user should know comes back as notes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 
 from image_catalog import ranking
 from image_catalog.catalog_search import SearchableCatalog
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from image_catalog.catalog import Catalog
 
-__all__ = ["MODES", "SORTS", "Hit", "Meaning", "Request", "Result", "run"]
+__all__ = ["MODES", "SORTS", "Hit", "Meaning", "Request", "Result", "ids", "run"]
 
 MODES = ("hybrid", "semantic", "text")
 SORTS = ("score", "date", "path")
@@ -34,7 +34,7 @@ _COMPARED_AT_ONCE = 16
 
 
 class Request(Record):
-    """What is asked. Without a text, `like` and `unlike`, what passes the filter is listed, newest first.
+    """What is asked. Without a text, `like` and `unlike`, what passes the filter is listed, newest first; without one, all.
 
     `like` is the id of a picture to which others are similar, or the description of one that is not in the catalog; `unlike` is a
     text for what should not be in the picture.
@@ -94,6 +94,16 @@ def run(catalog: Catalog, request: Request, open_meaning: Callable[[], Meaning])
         return _Search(rows, request).answer(open_meaning)
 
 
+def ids(catalog: Catalog, request: Request, open_meaning: Callable[[], Meaning]) -> list[int]:
+    """The ids of the best `limit` pictures that are no weaker matches, best first; equal files are not left out.
+
+    Raises as run does.
+    """
+    rows = SearchableCatalog(catalog)
+    with rows.snapshot():
+        return _Search(rows, request).strong_ids(open_meaning)
+
+
 class _Search:
     """One request on its way. Raises UsageError for a filter of the request that makes no sense."""
 
@@ -116,6 +126,17 @@ class _Search:
         hits = self._hits(ranked, page[: request.limit], weak)
         has_more = len(page) > request.limit
         return Result(hits, self._query, ranked.mode, has_more, ranked.missing, ranked.behind, self._notes)
+
+    def strong_ids(self, open_meaning: Callable[[], Meaning]) -> list[int]:
+        """The best, as long as they are no weaker matches."""
+        ranked = self._ranking(open_meaning)
+        order = iter(ranked.order)
+        best = next(order, None)
+        if best is None:
+            return []
+        weak = _WEAK * max(0.0, ranked.strength(best))
+        strong = takewhile(lambda image_id: ranked.strength(image_id) >= weak, chain((best,), order))
+        return list(islice(strong, self._request.limit))
 
     # What may be found
 
@@ -151,7 +172,7 @@ class _Search:
         if request.is_fts_syntax:
             return ranking.by_expression(self._rows, self._scope, request.text)
         if request.like is None and not (query.spoken or query.wanted):
-            is_limited = query.unwanted or request.unlike or self._scope.allowed is not None
+            is_limited = not request.text.strip() or query.unwanted or request.unlike or self._scope.allowed is not None
             return ranking.listing(self._rows, self._scope if is_limited else Scope(set()), question)
         ranked = self._by_meaning(question, open_meaning)
         if ranked is None:

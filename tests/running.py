@@ -8,7 +8,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = ("index_images.py", "create_faiss_index.py", "search_images.py", "describe_image.py", "extract_exif.py")
+SCRIPTS = (
+    "index_images.py",
+    "create_faiss_index.py",
+    "search_images.py",
+    "describe_image.py",
+    "extract_exif.py",
+    "browse_images.py",
+)
 
 
 def run_script(
