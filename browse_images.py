@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK: the shell may ask this script what can stand on its command line
 """browse_images.py: images.db as a page in the browser that searches as you type."""
 
 from __future__ import annotations

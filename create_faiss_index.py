@@ -1,4 +1,5 @@
 """create_faiss_index.py: the descriptions in images.db -> vectors -> image_index.faiss; only new texts are embedded."""
+# PYTHON_ARGCOMPLETE_OK: the shell may ask this script what can stand on its command line
 
 from __future__ import annotations
 

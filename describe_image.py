@@ -1,4 +1,5 @@
 """describe_image.py: image files -> what a local vision model sees in them, on stdout. Nothing is stored."""
+# PYTHON_ARGCOMPLETE_OK: the shell may ask this script what can stand on its command line
 
 from __future__ import annotations
 

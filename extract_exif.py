@@ -1,4 +1,5 @@
 """extract_exif.py: image files -> what their cameras and owners wrote into them, on stdout. Nothing is stored."""
+# PYTHON_ARGCOMPLETE_OK: the shell may ask this script what can stand on its command line
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """index_images.py: folders of pictures -> images.db; what is stored and unchanged is not opened again."""
+# PYTHON_ARGCOMPLETE_OK: the shell may ask this script what can stand on its command line
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """search_images.py: what you say -> the pictures of images.db that show it, best first."""
+# PYTHON_ARGCOMPLETE_OK: the shell may ask this script what can stand on its command line
 
 from __future__ import annotations
 
@@ -6,16 +7,19 @@ import argparse
 import gc
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from image_catalog import command_line
 from image_catalog.command_line import printable, write_line, write_path_nul
-from image_catalog.errors import DONE, NOTHING_FOUND, CannotGoOn, UsageError
+from image_catalog.errors import DONE, NOTHING_FOUND, CannotGoOn, UsageError, UserError
 
 TYPE_CHECKING = False  # typing would cost a text search a tenth of its time
 if TYPE_CHECKING:
     from image_catalog.catalog import Catalog
     from image_catalog.ranking import Meaning
-    from image_catalog.search import Request, Result
+    from image_catalog.search import Hit, Request, Result
+    from image_catalog.search_output import Style
 
 DESCRIPTION = """\
 Find pictures by what you say, in Russian or English: by the words of their descriptions, captions, names, places and dates,
@@ -52,9 +56,11 @@ def main(argv: list[str]) -> int:
         result = search.run(catalog, request, lambda: _open_meaning(options))
         for note in result.notes:
             reporter.warn(note)
-        _print(options, result, request.text)
+        _print(options, result, request.text, reporter)
         _say_what_is_missing(reporter, catalog, request, result)
         reporter.note(search_output.coverage_line(catalog.coverage(), result.behind))
+    if options.open and result.hits:
+        _open(result.hits[0].row["path_bytes"], reporter)
     return DONE if result.hits else NOTHING_FOUND
 
 
@@ -76,6 +82,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     output("-0", "--null", action="store_true", help="paths only, raw bytes, each ended by NUL: for xargs -0")
     output("--csv", action="store_true", help="a table for spreadsheets")
     output("--html", metavar="FILE", help="write one self-contained page with thumbnails")
+    output("--show", action="store_true", help="pictures, too, on a terminal that can: kitty, iTerm2, sixels")
+    output("--open", action="store_true", help="open the first picture in this system's viewer")
     command_line.add_catalog_options(parser)
     command_line.add_vector_index_option(parser)
     command_line.add_output_options(parser, "one JSON document a line for each picture")
@@ -96,7 +104,11 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         ("min-size", "PIXELS", "long side at least so many pixels"),
         ("orientation", "WORD", "landscape, portrait or square"),
     ):
-        group.add_argument(f"--{name}", metavar=metavar, action="append", default=[], help=text)
+        option = group.add_argument(f"--{name}", metavar=metavar, action="append", default=[], help=text)
+        if "_ARGCOMPLETE" in os.environ and name in ("camera", "lens", "near", "format", "tag"):
+            from image_catalog import completion
+
+            option.completer = completion.names_in_catalog(name)  # type: ignore[attr-defined]
     group.add_argument("--has-text", action="store_const", const=["text"], default=[], dest="has", help="text can be read in it")
 
 
@@ -143,7 +155,7 @@ def _open_meaning(options: argparse.Namespace) -> Meaning:
     return Meaning(index, encoder.encode, notes, encoder.reads)
 
 
-def _print(options: argparse.Namespace, result: Result, question: str) -> None:
+def _print(options: argparse.Namespace, result: Result, question: str, reporter: command_line.Reporter) -> None:
     from image_catalog import search_output
 
     if options.html:
@@ -160,20 +172,50 @@ def _print(options: argparse.Namespace, result: Result, question: str) -> None:
         for hit in result.hits:
             write_line(printable(search_output.path_of(hit)))
     else:
-        has_colour = command_line.colour_allowed(sys.stdout)
-        for line in search_output.lines(result, search_output.COLOUR if has_colour else search_output.PLAIN):
+        style = search_output.COLOUR if command_line.colour_allowed(sys.stdout) else search_output.PLAIN
+        if not (options.show and _show(result, style, reporter)):
+            for line in search_output.lines(result, style):
+                write_line(line)
+
+
+def _show(result: Result, style: Style, reporter: command_line.Reporter) -> bool:
+    """The readable results with their pictures; False, and a line that says why, where pictures cannot be shown."""
+    from image_catalog import search_output, terminal_pictures
+
+    try:
+        screen = terminal_pictures.Screen()
+    except UserError as error:
+        reporter.failure(error)
+        return False
+    with _thumbnails(result, terminal_pictures.SIZE) as thumbnail:
+
+        def drawn(hit: Hit) -> str:
+            jpeg = thumbnail(hit.row["path_bytes"])
+            return screen.drawn(jpeg) if jpeg else ""
+
+        for line in search_output.lines(result, style, drawn):
             write_line(line)
+    return True
 
 
-def _write_page(file: str, result: Result, question: str) -> None:
-    """The page, and on stdout where it is."""
-    from image_catalog import result_page
+def _open(path: bytes, reporter: command_line.Reporter) -> None:
+    from image_catalog.viewer import open_picture
+
+    sys.stdout.flush()
+    try:
+        open_picture(path)
+    except UserError as error:
+        reporter.failure(error)
+
+
+@contextmanager
+def _thumbnails(result: Result, size: int) -> Iterator[Callable[[bytes], bytes | None]]:
+    """A function that gives a JPEG of the picture at a path, `size` pixels long, or None where it cannot be read."""
     from image_catalog.errors import ImageError
     from image_catalog.guarded_workers import GuardedWorkers
 
     with GuardedWorkers() as workers:
-        paths = [hit.row["path_bytes"] for hit in result.hits]
-        waiting = {path: workers.prepare(path, result_page.THUMBNAIL_SIZE) for path in paths}
+        waiting = {path: workers.prepare(path, size) for path in (hit.row["path_bytes"] for hit in result.hits)}
 
         def thumbnail(path: bytes) -> bytes | None:
             try:
@@ -181,6 +223,14 @@ def _write_page(file: str, result: Result, question: str) -> None:
             except ImageError:
                 return None
 
+        yield thumbnail
+
+
+def _write_page(file: str, result: Result, question: str) -> None:
+    """The page, and on stdout where it is."""
+    from image_catalog import result_page
+
+    with _thumbnails(result, result_page.THUMBNAIL_SIZE) as thumbnail:
         text = result_page.page(result, question, thumbnail)
     try:
         with open(file, "w", encoding="utf-8") as page:

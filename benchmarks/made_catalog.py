@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from image_catalog import query_export
 from image_catalog.catalog import Catalog
 from image_catalog.embedding_model import EmbeddingModel
-from image_catalog.passage import passage_hash, passage_text
+from image_catalog.passage import passage_hash, passage_of_row
 from image_catalog.vector_run import VectorOptions, VectorRun
 from image_catalog.words import stems
 
@@ -94,17 +94,27 @@ def make(folder: str, count: int, model: EmbeddingModel) -> tuple[str, str]:
 
 
 def store(
-    folder: str, texts: Sequence[str], languages: Sequence[str], vectors: NDArray[Any], model: EmbeddingModel
+    folder: str,
+    texts: Sequence[str],
+    languages: Sequence[str],
+    vectors: NDArray[Any],
+    model: EmbeddingModel,
+    columns: Sequence[dict[str, str]] | None = None,
 ) -> tuple[str, str]:
-    """A catalog with an image for each of `texts`, whose vector is the row of `vectors`; image ids count from 1."""
+    """A catalog with an image for each of `texts`, whose vector is the row of `vectors`; image ids count from 1.
+
+    `columns`: tags, visible_text and facts of each, beside what `texts` say.
+    """
     query_export.ensure(model)
     path, index = f"{folder}/images.db", f"{folder}/image_index.faiss"
-    keys = [passage_hash(passage_text(text)) for text in texts]
+    more = columns or [{} for _ in texts]
+    rows = [_columns(*row) for row in zip(range(len(texts)), texts, languages, more, strict=True)]
+    keys = [passage_hash(passage_of_row(row)) for row in rows]
     blobs = vectors.astype("<f2")
     with Catalog.open(path) as catalog:
         with catalog.transaction():
-            for number, (text, language) in enumerate(zip(texts, languages, strict=True)):
-                catalog.insert_image(b"/photos/%07d.jpg" % number, _columns(number, text, language))
+            for number, row in enumerate(rows):
+                catalog.insert_image(b"/photos/%07d.jpg" % number, row)
         model_id = catalog.embedding_model_id(model.name, model.digest, model.dimension)
         catalog.keep_vectors(model_id, ((key, blob.tobytes()) for key, blob in zip(keys, blobs, strict=True)))
         catalog.keep_setting("embedding_model", model.name)
@@ -114,7 +124,7 @@ def store(
     return path, index
 
 
-def _columns(number: int, text: str, language: str) -> dict[str, Any]:
-    how = {"state": "described", "description": text, "tags": "[]", "language": language}
+def _columns(number: int, text: str, language: str, more: dict[str, str]) -> dict[str, Any]:
+    how = {"state": "described", "description": text, "tags": "[]", "language": language, "visible_text": "", "caption": None}
     file = {"size": 1, "mtime_ns": 1, "ctime_ns": 1, "inode": number, "device": 1}
-    return {**file, **how, "content_hash": f"{number:064d}", "stems": stems(text)}
+    return {**file, **how, **more, "content_hash": f"{number:064d}", "stems": stems(" ".join([text, *more.values()]))}

@@ -26,6 +26,13 @@ _KM_PER_DEGREE = 111.195  # of latitude, on a sphere of 6,371 km
 _EARTH_RADIUS = 6371.0  # km
 _IDS_AT_ONCE = 900  # below SQLite's smallest limit of bound values
 _MOST_NAMES_SHOWN = 8
+_SAMPLE = 16  # pictures by which a word is told to be a fact
+_COLUMNS_OF_NAMES = {
+    "camera": ("camera_make", "camera_model"),
+    "lens": ("lens",),
+    "format": ("format",),
+    "near": ("place", "place_ru"),
+}
 _TEXTS = ("description", "tags", "visible_text", "caption", "keywords", "facts")
 
 
@@ -75,6 +82,22 @@ class SearchableCatalog:
             expression = f"{expression} AND ({_match_any(among)})"
         return chain.from_iterable(self._db.execute("SELECT rowid FROM images_fts WHERE images_fts MATCH ?", (expression,)))
 
+    def is_fact(self, term: Term) -> bool:
+        """Does `term` stand in facts and keywords (a place, a camera, a year, a person) rather than in what is said of pictures?
+
+        Told by some of the first and of the last pictures that have it: a fact is what no vector knows.
+        """
+        ids: list[int] = []
+        for order in ("ASC", "DESC"):
+            query = f"SELECT rowid FROM images_fts WHERE images_fts MATCH ? ORDER BY rowid {order} LIMIT {_SAMPLE // 2}"
+            ids += chain.from_iterable(self._db.execute(query, (_match(term),)))
+        texts = "SELECT stems, coalesce(facts, '') || ' ' || coalesce(keywords, '') FROM images"
+        texts += " WHERE description IS NOT NULL AND id IN"
+        sample = list(self._rows_of(texts, sorted(set(ids))))
+        # All texts are in stems, so a word that is not oftener in them than in the facts is in the facts alone.
+        facts_alone = sum(_count(stems, term) <= _count(words.stems(facts), term) for stems, facts in sample)
+        return facts_alone * 2 > len(sample) or not sample
+
     def newest_with_all(self, terms: Sequence[Term], count: int) -> list[int]:
         """The `count` images last added that have all of `terms`."""
         query = "SELECT rowid FROM images_fts WHERE images_fts MATCH ? ORDER BY rowid DESC LIMIT ?"
@@ -107,9 +130,9 @@ class SearchableCatalog:
     def ids_passing(self, wanted: Filter) -> set[int]:
         """Images, gone or not, that pass a filter that is not empty. Raises UsageError for a name that the catalog lacks."""
         sets = [*self._by_columns(wanted), *map(self._by_tag, wanted.tags), *map(self._by_folder, wanted.folders)]
-        sets += (self._by_name("camera", ("camera_make", "camera_model"), text, _has_parts) for text in wanted.cameras)
-        sets += (self._by_name("lens", ("lens",), text, _has_parts) for text in wanted.lenses)
-        sets += (self._by_name("format", ("format",), text, _is_same) for text in wanted.formats)
+        sets += (self._by_name("camera", text, _has_parts) for text in wanted.cameras)
+        sets += (self._by_name("lens", text, _has_parts) for text in wanted.lenses)
+        sets += (self._by_name("format", text, _is_same) for text in wanted.formats)
         sets += map(self._by_place, wanted.near)
         return set.intersection(*sets)
 
@@ -143,7 +166,7 @@ class SearchableCatalog:
     def _by_place(self, near: Near) -> set[int]:
         if not near.name:
             return self._around(near.latitude, near.longitude, near.kilometres)
-        there = self._by_name("near", ("place", "place_ru"), near.name, _is_place)
+        there = self._by_name("near", near.name, _is_place)
         if not near.kilometres:
             return there
         query = "SELECT DISTINCT round(latitude, 2), round(longitude, 2) FROM images WHERE latitude IS NOT NULL AND id IN"
@@ -158,19 +181,35 @@ class SearchableCatalog:
         )
         return {row[0] for row in rows if kilometres_between(row[1], row[2], latitude, longitude) <= kilometres}
 
-    def _by_name(self, option: str, columns: tuple[str, ...], text: str, fits: Callable[[str, list[str]], bool]) -> set[int]:
+    def _by_name(self, option: str, text: str, fits: Callable[[str, list[str]], bool]) -> set[int]:
         """Images whose `columns` hold one of the names that fit `text`; raises UsageError, naming others, when there is none."""
-        listed = ", ".join(columns)
-        known = self._db.execute(f"SELECT {listed}, count(*) FROM images GROUP BY {listed} ORDER BY count(*) DESC").fetchall()
-        names = [[name for name in row[:-1] if name] for row in known]
-        fitting = [row[:-1] for row, name in zip(known, names, strict=True) if name and fits(text, name)]
+        columns = _COLUMNS_OF_NAMES[option]
+        fitting = [row for row, names in self._names_in(columns).items() if names and fits(text, names)]
         if not fitting:
-            shown = list(dict.fromkeys(shown_name(name) for name in names if name))
+            shown = self.names_for(option)
             more = ", …" if len(shown) > _MOST_NAMES_SHOWN else ""
             there = f"there are: {', '.join(shown[:_MOST_NAMES_SHOWN])}{more}" if shown else "no picture has one"
             raise UsageError(f"--{option}", f"no picture in this catalog has {text}", there)
         is_one = " AND ".join(f"{column} IS ?" for column in columns)
         return set().union(*(self._ids(f"SELECT id FROM images WHERE {is_one}", *row) for row in fitting))
+
+    def names_for(self, option: str) -> list[str]:
+        """What the catalog has that the filter `option` could name, the most frequent first."""
+        if option == "tag":
+            tags = self._db.execute(
+                "SELECT value FROM images, json_each(tags) WHERE tags != '' GROUP BY value ORDER BY count(*) DESC"
+            )
+            return [str(row[0]) for row in tags]
+        found = filter(None, self._names_in(_COLUMNS_OF_NAMES[option]).values())
+        if option == "near":  # the towns, in both languages
+            return list(dict.fromkeys(place.split(",")[0] for names in found for place in names))
+        return list(dict.fromkeys(map(shown_name, found)))
+
+    def _names_in(self, columns: tuple[str, ...]) -> dict[tuple[str | None, ...], list[str]]:
+        """Each combination of values of some columns, the most frequent first, with the names in it."""
+        listed = ", ".join(columns)
+        rows = self._db.execute(f"SELECT {listed} FROM images GROUP BY {listed} ORDER BY count(*) DESC")
+        return {row: [name for name in row if name] for row in rows}
 
     # Rows
 
@@ -190,6 +229,10 @@ class SearchableCatalog:
         dates = "coalesce(taken_at, strftime('%Y-%m-%dT%H:%M:%S', mtime_ns / 1000000000, 'unixepoch'))"
         chosen = {"date": dates, "path": "path_bytes"}[column]
         return dict(self._rows_of(f"SELECT id, {chosen} FROM images WHERE id IN", ids))
+
+    def texts(self, ids: Sequence[int]) -> Iterator[tuple[int, str, str]]:
+        """(id, the beginning of the description, the stems of all texts) of each of `ids`."""
+        yield from self._rows_of("SELECT id, substr(coalesce(description, ''), 1, 200), stems FROM images WHERE id IN", ids)
 
     def content_hashes(self, ids: Sequence[int]) -> dict[int, str | None]:
         """What tells equal files."""
@@ -259,6 +302,13 @@ def _match(term: Term) -> str:
     mark, column = (" *", "") if term.is_beginning else ("", "stems : ")
     quoted = (f'"{" ".join(phrase)}"{mark}' for phrase in term.phrases)  # stems are letters and digits only
     return f"({column}({' OR '.join(quoted)}))"
+
+
+def _count(stems: str, term: Term) -> int:
+    """How often `term` stands in a row of stems."""
+    padded = f" {stems.replace(' ', '  ')} "  # so that neighbours are counted both
+    end = "" if term.is_beginning else " "
+    return sum(padded.count(f" {'  '.join(phrase)}{end}") for phrase in term.phrases)
 
 
 def _has_parts(text: str, names: list[str]) -> bool:

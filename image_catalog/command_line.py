@@ -96,6 +96,16 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=width - 2)
 
 
+class _PrintCompletion(argparse.Action):
+    """Like --version: print and end."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _namespace: object, values: Any, _option: object = None) -> None:
+        from image_catalog import completion
+
+        sys.stdout.write(completion.shell_code(values))
+        parser.exit()
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """argparse whose usage errors are one safe line and whose help shows examples as they were written."""
 
@@ -109,12 +119,23 @@ class ArgumentParser(argparse.ArgumentParser):
         )
         self.add_argument("--version", action="version", version=f"image-catalog {__version__}")
         self.add_argument("--debug", action="store_true", help="on an error show where in the program it arose")
+        self.add_argument(
+            "--print-completion",
+            metavar="SHELL",
+            choices=("bash", "zsh"),
+            action=_PrintCompletion,
+            help='what the shell must run to complete options: eval "$(python %(prog)s --print-completion bash)"',
+        )
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Options may stand between the files: `DIR -r DIR`, which argparse refuses by default.
 
         Its remedy (intermixed) forgets what `--` means, so what follows that is marked by a NUL, which no argument can hold.
         """
+        if "_ARGCOMPLETE" in os.environ:  # the shell asks what may stand here
+            from image_catalog import completion
+
+            completion.answer(self)
         arguments = list(sys.argv[1:] if args is None else args)
         if "--" in arguments:
             end = arguments.index("--")

@@ -8,7 +8,8 @@ the pictures that can still matter.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from math import log
 
 from image_catalog.catalog_search import SearchableCatalog
@@ -19,6 +20,9 @@ from image_catalog.record import Record
 _WEIGHT_OF_NUMBERS = 3.0
 # So many pictures that fit equally well are told apart by bm25; of more, the newest come first.
 _MOST_COMPARED = 500
+# A name that more pictures have tells little by itself: it is looked for only in pictures that are found by something else.
+_MOST_OF_A_NAME = 20_000
+_MOST_WORDS_IN_PHRASE = 6
 
 
 class Scope(Record):
@@ -37,6 +41,7 @@ class Coverage:
     """The share of a query's words, by weight, that pictures have. A word weighs its idf; one with a digit three times that.
 
     A picture's words are a mask: bit n for the n-th of `terms`, the rarest first. `missing` are those that no picture has.
+    Names are words with a digit and those that stand in facts and keywords rather than in descriptions: Сочи, canon, 2023.
     """
 
     def __init__(self, rows: SearchableCatalog, query: Query, scope: Scope) -> None:
@@ -45,8 +50,12 @@ class Coverage:
         self.terms = query.wanted
         self.missing: tuple[Term, ...] = ()
         self._shares = [1 / len(self.terms) for _ in self.terms]  # unless _weigh() knows better
-        self._numbers = [0.0 for _ in self.terms]
+        self._phrase = _as_phrase(query.wanted)
+        self._idf = [0.0 for _ in self.terms]
+        self._counts = [0 for _ in self.terms]
+        self._is_name = [False for _ in self.terms]
         self._masks: dict[int, int] = {}
+        self._with_phrase: set[int] = set()
 
     def find_best(self, count: int) -> None:
         """Look up at least the `count` best covered pictures."""
@@ -58,6 +67,21 @@ class Coverage:
         """Look up all pictures that are covered by the share `least`."""
         self._weigh()
         self._find(lambda rest: rest >= least)
+
+    def find_evidence(self, least: float) -> None:
+        """As find_covered, and those that have a name of the query, or all of it as a phrase: for idf_of_names and the like."""
+        self._weigh()
+        self._is_name = [_is_number(term) or self._rows.is_fact(term) for term in self.terms]
+        self._find(lambda rest: rest >= least)
+        if self._phrase is not None and not self.missing:
+            self._with_phrase = self._masks.keys() & set(islice(self._rows.ids_with(self._phrase), _MOST_OF_A_NAME))
+
+    def look_at(self, stems: Mapping[int, str]) -> None:
+        """Look also at pictures that nothing was looked up for: their word stems by id."""
+        for image_id, text in stems.items():
+            if image_id not in self._masks:
+                padded = f" {text} "
+                self._masks[image_id] = sum(1 << bit for bit, term in enumerate(self.terms) if _has(padded, term))
 
     def _find_whole(self, count: int) -> bool:
         """Have so many pictures every word that no other needs a look? The newest of them will do."""
@@ -81,17 +105,21 @@ class Coverage:
         self.missing = tuple(term for term, count in counts.items() if not count)
         self.terms = tuple(sorted((term for term in counts if counts[term]), key=lambda term: -weights[term]))
         self._shares = [weights[term] / whole for term in self.terms]
-        self._numbers = [idf[term] if _is_number(term) else 0.0 for term in self.terms]
+        self._idf = [idf[term] for term in self.terms]
+        self._counts = [counts[term] for term in self.terms]
 
     def _find(self, newcomers_matter: Callable[[float], bool]) -> None:
         """Look up word by word. `newcomers_matter`: may a picture be sought that has only this share of the query, the rest?"""
         masks = self._masks
         has_newcomers = True
+        sought: list[Term] = []  # whoever has none of these is not looked at
         for bit, term in enumerate(self.terms):
             has_newcomers = has_newcomers and newcomers_matter(sum(self._shares[bit:]))
-            if not (has_newcomers or masks):
-                return
-            found = self._rows.ids_with(term, among=() if has_newcomers else self.terms[:bit])
+            is_sought = has_newcomers or (self._is_name[bit] and self._counts[bit] <= _MOST_OF_A_NAME)
+            if not (is_sought or masks):
+                continue
+            found = self._rows.ids_with(term, among=() if is_sought else sought)
+            sought += [term] * is_sought
             for image_id in self._scope.within(found):
                 masks[image_id] = masks.get(image_id, 0) | 1 << bit
 
@@ -132,9 +160,24 @@ class Coverage:
         """How much of the query the words of a picture cover, 0 to 1."""
         return round(self._sum(self._shares, self._masks.get(image_id, 0)), 9)  # all of it is 1, not 0.9999999999999999
 
-    def numbers(self, image_id: int) -> float:
-        """The summed idf of the names and numbers of the query that a picture has."""
-        return self._sum(self._numbers, self._masks.get(image_id, 0))
+    def idf_of_names(self, image_id: int) -> float:
+        """The summed idf of the names of the query that a picture has."""
+        return self._sum(
+            [idf * is_name for idf, is_name in zip(self._idf, self._is_name, strict=True)], self._masks.get(image_id, 0)
+        )
+
+    def idf_of_words(self, image_id: int) -> float:
+        """The summed idf of the other words."""
+        return self._sum(self._idf, self._masks.get(image_id, 0)) - self.idf_of_names(image_id)
+
+    def has_phrase(self, image_id: int) -> bool:
+        """Do all words of the query stand in a picture as they stand in the query, one after the other?"""
+        return image_id in self._with_phrase
+
+    def with_names(self) -> set[int]:
+        """The pictures that were looked up because they have a name."""
+        names = sum(1 << bit for bit, is_name in enumerate(self._is_name) if is_name)
+        return {image_id for image_id, mask in self._masks.items() if mask & names}
 
     @staticmethod
     def _sum(values: list[float], mask: int) -> float:
@@ -143,3 +186,16 @@ class Coverage:
 
 def _is_number(term: Term) -> bool:
     return any(char.isdigit() for stem in term.phrases[0] for char in stem)
+
+
+def _as_phrase(terms: Sequence[Term]) -> Term | None:
+    """All of a query as one phrase, if it is short and of plain words."""
+    if not 1 < len(terms) <= _MOST_WORDS_IN_PHRASE or any(term.is_beginning or term.is_required for term in terms):
+        return None
+    return Term((tuple(stem for term in terms for stem in term.phrases[0]),))
+
+
+def _has(padded: str, term: Term) -> bool:
+    """Is `term` in a row of stems that has a space before and after each?"""
+    end = "" if term.is_beginning else " "
+    return any(f" {' '.join(phrase)}{end}" in padded for phrase in term.phrases)

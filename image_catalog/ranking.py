@@ -99,14 +99,15 @@ def by_meaning(
     from image_catalog.fusion import Fusion
 
     coverage = Coverage(rows, question.query, scope) if with_words else None
-    fusion = Fusion(meaning.index, _vector(question, meaning), coverage, scope)
+    fusion = Fusion(rows, meaning.index, _vector(question, meaning), coverage, scope, question.query.spoken)
     candidates = fusion.candidates(count * (_MORE_WITH_UNLIKE if question.unlike else 1))
     strengths, cosines = fusion.scores(candidates)
     if coverage is None:
         strengths = {image_id: strengths[image_id] for image_id in cosines}
     if question.unlike:
         unwanted = Coverage(rows, parse(question.unlike), scope) if with_words else None
-        against, _ = Fusion(meaning.index, meaning.encode(question.unlike), unwanted, scope).scores(candidates)
+        vector = meaning.encode(question.unlike)
+        against, _ = Fusion(rows, meaning.index, vector, unwanted, scope, question.unlike).scores(candidates)
         strengths = {image_id: strength - max(0.0, against[image_id]) for image_id, strength in strengths.items()}
     order = sorted(strengths, key=lambda image_id: (-strengths[image_id], -image_id))
     return Ranking(

@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import html
 import os
-import urllib.parse
 from collections.abc import Callable
 from string import Template
 
 from image_catalog.command_line import printable
+from image_catalog.file_links import file_url
 from image_catalog.matching import Matcher
 from image_catalog.search import Hit, Result
 from image_catalog.search_output import path_of, place_of, text_of
@@ -86,7 +86,7 @@ def _picture(hit: Hit, result: Result, matcher: Matcher, thumbnail: Callable[[by
     return _PICTURE.substitute(
         weak=' class="weak"' if hit.is_weak else "",
         image=image,
-        link="file://" + urllib.parse.quote(path),
+        link=file_url(path),
         path=_safe(path_of(hit)),
         about=_safe(about),
         text=_marked(text_of(hit), matcher),

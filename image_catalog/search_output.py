@@ -5,7 +5,7 @@ Knows rows and how they are shown; prints nothing itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from image_catalog.command_line import json_text, printable
 from image_catalog.matching import Matcher
@@ -27,36 +27,51 @@ _COLUMNS_OF_JSON = (
 
 
 class Style(Record):
-    """Escape sequences, or nothing where there is no terminal."""
+    """Escape sequences, or nothing where there is no terminal; `has_links`: paths can be clicked (OSC 8)."""
 
     bold: str = ""
     dim: str = ""
     plain: str = ""
+    has_links: bool = False
 
 
 PLAIN = Style()
-COLOUR = Style("\x1b[1m", "\x1b[2m", "\x1b[0m")
+COLOUR = Style("\x1b[1m", "\x1b[2m", "\x1b[0m", True)
 
 
-def lines(result: Result, style: Style) -> Iterator[str]:
-    """Three lines a picture: its path; date, place and why it matched; the description with the matching words lit."""
+def lines(result: Result, style: Style, drawn: Callable[[Hit], str] | None = None) -> Iterator[str]:
+    """Three lines a picture: its path; date, place and why it matched; the description with the matching words lit.
+
+    `drawn` gives what shows the picture itself on the terminal, or nothing.
+    """
     matcher = Matcher(result.query)
     weaker = f"{style.dim}weaker matches:{style.plain}"
     for number, hit in enumerate(result.hits):
         if hit.is_weak and (number == 0 or not result.hits[number - 1].is_weak):
             yield weaker
-        yield f"{style.bold}{printable(path_of(hit))}{style.plain}"
+        yield f"{style.bold}{_shown_path(hit, style)}{style.plain}"
         about = " · ".join(part for part in (_date(hit.row), printable(place_of(hit, result)), _why(hit, matcher)) if part)
         if about:
             yield f"    {style.dim}{about}{style.plain}"
         yield f"    {_lit(matcher.shortened(text_of(hit), _SHOWN_DESCRIPTION), matcher, style)}"
         if hit.other_paths:
             yield f"    {style.dim}also {_others(hit)}{style.plain}"
+        if drawn is not None and (picture := drawn(hit)):
+            yield picture
 
 
 def path_of(hit: Hit) -> str:
     """The path; a byte that is not UTF-8 is a surrogate, as os.fsdecode makes it."""
     return _decoded(hit.row["path_bytes"])
+
+
+def _shown_path(hit: Hit, style: Style) -> str:
+    shown = printable(path_of(hit))
+    if not style.has_links:
+        return shown
+    from image_catalog.file_links import linked
+
+    return linked(shown, hit.row["path_bytes"])
 
 
 def place_of(hit: Hit, result: Result) -> str:

@@ -366,7 +366,9 @@ def test_a_picture_without_a_vector_is_found_by_its_words(circle: Circle, tmp_pa
         search_catalogs.add(catalog, b"/photos/new.jpg", state="waiting", facts="lighthouse")
     result = circle("lighthouse")
     assert names(result)[0] == "new.jpg"
-    assert (result.hits[0].cosine, result.hits[0].score) == (None, 5.0)  # all of the words, and a meaning like any other
+    idf = log(1 + (len(TEXTS) + 1 - 1 + 0.5) / 1.5)
+    # All of the words, a fact, and a meaning like any other.
+    assert (result.hits[0].cosine, result.hits[0].score) == (None, pytest.approx(5.0 + 1.2 * idf))
 
 
 def test_how_far_the_index_is_behind(circle: Circle, tmp_path: Path) -> None:

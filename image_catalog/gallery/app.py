@@ -28,7 +28,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Redire
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from image_catalog import file_manager
+from image_catalog import viewer
 from image_catalog.catalog_views import CatalogViews, PictureFile
 from image_catalog.errors import ImageError, UsageError, UserError
 from image_catalog.gallery import answers, charts, parameters, world_map
@@ -248,7 +248,7 @@ class _Page:
         if not self._address.is_local:
             raise HTTPException(403)  # the window would open at somebody else's desk
         file = await self._file(request)
-        await self._run(file_manager.show, await self._run(locate, self._warm, file))
+        await self._run(viewer.open_folder, await self._run(locate, self._warm, file))
         return _done(request)
 
     async def _check_form(self, request: Request) -> None:
