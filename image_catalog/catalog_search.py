@@ -230,6 +230,11 @@ class SearchableCatalog:
         chosen = {"date": dates, "path": "path_bytes"}[column]
         return dict(self._rows_of(f"SELECT id, {chosen} FROM images WHERE id IN", ids))
 
+    def facts(self, ids: Sequence[int]) -> Iterator[tuple[int, str]]:
+        """(id, facts and keywords) of images."""
+        query = "SELECT id, coalesce(facts, '') || ' ' || coalesce(keywords, '') FROM images WHERE id IN"
+        return self._rows_of(query, ids)
+
     def texts(self, ids: Sequence[int]) -> Iterator[tuple[int, str, str]]:
         """(id, the beginning of the description, the stems of all texts) of each of `ids`."""
         yield from self._rows_of("SELECT id, substr(coalesce(description, ''), 1, 200), stems FROM images WHERE id IN", ids)

@@ -38,7 +38,8 @@ def names_in_catalog(filter_name: str) -> Completer:
 
         try:
             with Catalog.open_for_reading(parsed_args.db) as catalog:
-                return SearchableCatalog(catalog).names_for(filter_name)
+                # A shell writes what it is told to the terminal as it is.
+                return [name for name in SearchableCatalog(catalog).names_for(filter_name) if name.isprintable()]
         except UserError:  # no catalog yet: nothing to offer
             return []
 

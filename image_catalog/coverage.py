@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from math import log
 
+from image_catalog import words
 from image_catalog.catalog_search import SearchableCatalog
 from image_catalog.query import Query, Term
 from image_catalog.record import Record
@@ -55,6 +56,7 @@ class Coverage:
         self._counts = [0 for _ in self.terms]
         self._is_name = [False for _ in self.terms]
         self._masks: dict[int, int] = {}
+        self._sums: dict[tuple[str, int], float] = {}
         self._with_phrase: set[int] = set()
 
     def find_best(self, count: int) -> None:
@@ -71,6 +73,7 @@ class Coverage:
     def find_evidence(self, least: float) -> None:
         """As find_covered, and those that have a name of the query, or all of it as a phrase: for idf_of_names and the like."""
         self._weigh()
+        self._sums.clear()
         self._is_name = [_is_number(term) or self._rows.is_fact(term) for term in self.terms]
         self._find(lambda rest: rest >= least)
         if self._phrase is not None and not self.missing:
@@ -104,6 +107,7 @@ class Coverage:
         whole = sum(weights.values()) or 1.0
         self.missing = tuple(term for term, count in counts.items() if not count)
         self.terms = tuple(sorted((term for term in counts if counts[term]), key=lambda term: -weights[term]))
+        self._sums.clear()
         self._shares = [weights[term] / whole for term in self.terms]
         self._idf = [idf[term] for term in self.terms]
         self._counts = [counts[term] for term in self.terms]
@@ -128,14 +132,14 @@ class Coverage:
         if len(self._masks) < count:
             return False
         numbers = Counter(self._masks.values())
-        return sum(number for mask, number in numbers.items() if self._sum(self._shares, mask) > share) >= count
+        return sum(number for mask, number in numbers.items() if self._sum("shares", mask) > share) >= count
 
     def _groups(self) -> list[tuple[int, list[int]]]:
         """(mask, pictures), the best covered first."""
         groups: dict[int, list[int]] = {}
         for image_id, mask in self._masks.items():
             groups.setdefault(mask, []).append(image_id)
-        return sorted(groups.items(), key=lambda group: -self._sum(self._shares, group[0]))
+        return sorted(groups.items(), key=lambda group: -self._sum("shares", group[0]))
 
     def best_first(self) -> Iterator[int]:
         """What was found: the best covered first, equals by bm25; where those are very many, the newest first."""
@@ -151,37 +155,52 @@ class Coverage:
         """Pictures that were found and are covered by `least`, best first: whole groups of equals until `count` is full."""
         found: list[int] = []
         for mask, ids in self._groups():
-            if self._sum(self._shares, mask) < least or len(found) >= count:
+            if self._sum("shares", mask) < least or len(found) >= count:
                 break
             found += ids
         return found
 
     def share(self, image_id: int) -> float:
         """How much of the query the words of a picture cover, 0 to 1."""
-        return round(self._sum(self._shares, self._masks.get(image_id, 0)), 9)  # all of it is 1, not 0.9999999999999999
+        return round(self._sum("shares", self._masks.get(image_id, 0)), 9)  # all of it is 1, not 0.9999999999999999
+
+    def share_in(self, text: str) -> float:
+        """How much of the query the words of one text cover, 0 to 1."""
+        padded = f" {words.stems(text)} "
+        return sum(share for share, term in zip(self._shares, self.terms, strict=True) if _has(padded, term))
 
     def idf_of_names(self, image_id: int) -> float:
         """The summed idf of the names of the query that a picture has."""
-        return self._sum(
-            [idf * is_name for idf, is_name in zip(self._idf, self._is_name, strict=True)], self._masks.get(image_id, 0)
-        )
+        return self._sum("names", self._masks.get(image_id, 0))
 
     def idf_of_words(self, image_id: int) -> float:
         """The summed idf of the other words."""
-        return self._sum(self._idf, self._masks.get(image_id, 0)) - self.idf_of_names(image_id)
+        return self._sum("words", self._masks.get(image_id, 0))
 
     def has_phrase(self, image_id: int) -> bool:
         """Do all words of the query stand in a picture as they stand in the query, one after the other?"""
         return image_id in self._with_phrase
+
+    def is_of_names(self) -> bool:
+        """Is the query nothing but names, all of which some picture has?"""
+        return bool(self.terms) and not self.missing and all(self._is_name)
 
     def with_names(self) -> set[int]:
         """The pictures that were looked up because they have a name."""
         names = sum(1 << bit for bit, is_name in enumerate(self._is_name) if is_name)
         return {image_id for image_id, mask in self._masks.items() if mask & names}
 
-    @staticmethod
-    def _sum(values: list[float], mask: int) -> float:
-        return sum(value for bit, value in enumerate(values) if mask >> bit & 1)
+    def _sum(self, values: str, mask: int) -> float:
+        """The sum of `values` (shares, the idf of names, that of other words) of a mask: thousands of pictures share a few."""
+        known = self._sums.get((values, mask))
+        if known is None:
+            known = self._sums[values, mask] = sum(value for bit, value in enumerate(self._values(values)) if mask >> bit & 1)
+        return known
+
+    def _values(self, values: str) -> list[float]:
+        if values == "shares":
+            return self._shares
+        return [idf * (is_name == (values == "names")) for idf, is_name in zip(self._idf, self._is_name, strict=True)]
 
 
 def _is_number(term: Term) -> bool:

@@ -39,6 +39,9 @@ _OF_COVERAGE, _POWER = 5.0, 6
 _OF_WORDS = 0.06
 _OF_NAMES = 1.2
 _OF_PHRASE = 3.0
+_BESIDE_FACTS = 0.1  # meaning knows no facts: in a query of nothing else it orders equals only
+_OF_OTHER_WORDS = 3.0
+_MOST_FACTS_READ = 200
 _WHOLE = 0.9  # a share of the query from which on its words are there on purpose
 # Below this share 5·c⁶ is less than 0.01.
 _LEAST_COVERAGE = 0.3
@@ -98,8 +101,19 @@ class Fusion:
         cosines = {image_id: score for image_id, score in zip(candidates, found, strict=True) if score == score}  # not NaN
         usual = dict.fromkeys(candidates, self._mean) | cosines
         of_words = self._of_words(candidates, sorted(cosines, key=lambda image_id: -cosines[image_id])[:_MOST_READ])
-        scores = {one: (usual[one] - self._mean) / self._spread + of_words[one] for one in candidates}
+        is_of_facts = self._coverage is not None and self._coverage.is_of_names()
+        of_meaning = (_BESIDE_FACTS if is_of_facts else 1.0) / self._spread
+        scores = {one: (usual[one] - self._mean) * of_meaning + of_words[one] for one in candidates}
+        if is_of_facts:
+            self._put_facts_first(scores)
         return scores, cosines
+
+    def _put_facts_first(self, scores: dict[int, float]) -> None:
+        """Of the best of a query of nothing but facts: who has a word in what is said of the picture only, loses for it."""
+        assert self._coverage is not None
+        best = sorted(scores, key=lambda one: -scores[one])[:_MOST_FACTS_READ]
+        for one, facts in self._rows.facts(best):
+            scores[one] -= _OF_OTHER_WORDS * max(0.0, self._coverage.share(one) - self._coverage.share_in(facts))
 
     def _of_words(self, candidates: Iterable[int], nearest: Sequence[int]) -> dict[int, float]:
         """What words add to each score; the texts of the `nearest` in meaning are read for it."""

@@ -321,6 +321,21 @@ def test_a_number_outweighs_what_meaning_says(tmp_path: Path) -> None:
     assert names(result)[0] == "plate.jpg"
 
 
+def test_a_query_of_facts_alone_is_answered_by_facts(tmp_path: Path) -> None:
+    """Winter on the day it was taken, not in what is said of a summer's picture, however near in meaning that is."""
+    texts = {f"{number}.jpg": "something" for number in range(100)}
+    with Catalog.open(search_catalogs.make(tmp_path / "images.db", texts)) as catalog:
+        for number in range(30):
+            facts = "winter Canon" if number % 3 else "summer Canon"
+            text = "people in winter clothes" if number == 3 else "a street"
+            search_catalogs.add(catalog, b"/photos/%d.png" % number, description=text, facts=facts)
+        degrees = dict.fromkeys(range(1, 101), 90.0) | {101 + number: 60.0 for number in range(30)} | {104: 0.0}
+        meaning = meaning_of(tmp_path, catalog, degrees)
+        result = run(catalog, Request("canon winter", limit=21), lambda: meaning)
+    assert [bool(int(Path(name).stem) % 3) for name in names(result)[:20]] == [True] * 20
+    assert names(result)[20] == "3.png"
+
+
 def test_one_word_of_three_does_not(tmp_path: Path) -> None:
     """A word in common is no evidence: this is where rank fusion goes wrong."""
     texts = {f"{number}.jpg": "something" for number in range(200)}

@@ -53,7 +53,7 @@ def results(warm: WarmCatalog, given: Parameters, offset: int, limit: int) -> Js
     return {
         "query": request.text,
         "mode": found.mode,
-        "total": None if parameters.is_question(given) else _count(warm, given),
+        "total": _matches(found, offset) if parameters.is_question(given) else _count(warm, given),
         "offset": offset,
         "limit": limit,
         "next": _next(given, offset + limit, limit) if found.has_more else None,
@@ -89,6 +89,13 @@ def _hits_of_ids(catalog: Catalog, ids: Sequence[int]) -> list[Hit]:
         Hit(row, 0.0, 0.0, None, False, tuple(path for path in paths.get(row["content_hash"], ()) if path != row["path_bytes"]))
         for row in found
     ]
+
+
+def _matches(found: Result, offset: int) -> int | None:
+    """How many are no weaker matches, where this page shows the last of them; None otherwise: counting all would be slow."""
+    strong = sum(not hit.is_weak for hit in found.hits)
+    is_last = not found.has_more or strong < len(found.hits)
+    return offset + strong if is_last and (strong or offset == 0) else None
 
 
 def _next(given: Parameters, offset: int, limit: int) -> str:
