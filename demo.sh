@@ -45,4 +45,5 @@ That was it. Now your own pictures:
   python index_images.py ~/Pictures -r       # describe; stop it at any time, run it again to go on
   python create_faiss_index.py
   python search_images.py "what you look for"
+  python browse_images.py                    # the same as a page in the browser; of these samples: --db demo/images.db
 END
