@@ -39,7 +39,8 @@ _WATCH = """() => {
     requestAnimationFrame(() => requestAnimationFrame(() => window.times.push(performance.now() - since)));
   }).observe(document.querySelector('.grid'), { childList: true });
 }"""
-_SERVER_TIMES = """() => performance.getEntriesByType('resource').filter(one => one.name.includes('/api/search'))
+# A request that was given up has no start.
+_SERVER_TIMES = """() => performance.getEntriesByType('resource').filter(one => one.name.includes('/api/search') && one.requestStart)
     .map(one => one.responseEnd - one.requestStart)"""
 
 
