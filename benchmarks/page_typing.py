@@ -40,7 +40,8 @@ _WATCH = """() => {
   }).observe(document.querySelector('.grid'), { childList: true });
 }"""
 # A request that was given up has no start.
-_SERVER_TIMES = """() => performance.getEntriesByType('resource').filter(one => one.name.includes('/api/search') && one.requestStart)
+_SERVER_TIMES = """() => performance.getEntriesByType("resource")
+    .filter(one => one.name.includes("/api/search") && one.requestStart)
     .map(one => one.responseEnd - one.requestStart)"""
 
 
