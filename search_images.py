@@ -7,8 +7,6 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from image_catalog import command_line
 from image_catalog.command_line import printable, write_line, write_path_nul
@@ -16,9 +14,11 @@ from image_catalog.errors import DONE, NOTHING_FOUND, CannotGoOn, UsageError, Us
 
 TYPE_CHECKING = False  # typing would cost a text search a tenth of its time
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from image_catalog.catalog import Catalog
     from image_catalog.ranking import Meaning
-    from image_catalog.search import Hit, Request, Result
+    from image_catalog.search import Request, Result
     from image_catalog.search_output import Style
 
 DESCRIPTION = """\
@@ -159,7 +159,9 @@ def _print(options: argparse.Namespace, result: Result, question: str, reporter:
     from image_catalog import search_output
 
     if options.html:
-        _write_page(options.html, result, question)
+        from image_catalog import result_pictures
+
+        write_line(printable(result_pictures.write_page(options.html, result, question)))
     elif options.null:
         for path in search_output.paths(result):
             write_path_nul(path)
@@ -173,29 +175,19 @@ def _print(options: argparse.Namespace, result: Result, question: str, reporter:
             write_line(printable(search_output.path_of(hit)))
     else:
         style = search_output.COLOUR if command_line.colour_allowed(sys.stdout) else search_output.PLAIN
-        if not (options.show and _show(result, style, reporter)):
-            for line in search_output.lines(result, style):
-                write_line(line)
+        for line in _shown(result, style, reporter) if options.show else search_output.lines(result, style):
+            write_line(line)
 
 
-def _show(result: Result, style: Style, reporter: command_line.Reporter) -> bool:
-    """The readable results with their pictures; False, and a line that says why, where pictures cannot be shown."""
-    from image_catalog import search_output, terminal_pictures
+def _shown(result: Result, style: Style, reporter: command_line.Reporter) -> Iterator[str]:
+    """The readable results with their pictures, or without and a line that says why."""
+    from image_catalog import result_pictures, search_output
 
     try:
-        screen = terminal_pictures.Screen()
+        yield from result_pictures.lines(result, style)
     except UserError as error:
         reporter.failure(error)
-        return False
-    with _thumbnails(result, terminal_pictures.SIZE) as thumbnail:
-
-        def drawn(hit: Hit) -> str:
-            jpeg = thumbnail(hit.row["path_bytes"])
-            return screen.drawn(jpeg) if jpeg else ""
-
-        for line in search_output.lines(result, style, drawn):
-            write_line(line)
-    return True
+        yield from search_output.lines(result, style)
 
 
 def _open(path: bytes, reporter: command_line.Reporter) -> None:
@@ -208,50 +200,12 @@ def _open(path: bytes, reporter: command_line.Reporter) -> None:
         reporter.failure(error)
 
 
-@contextmanager
-def _thumbnails(result: Result, size: int) -> Iterator[Callable[[bytes], bytes | None]]:
-    """A function that gives a JPEG of the picture at a path, `size` pixels long, or None where it cannot be read."""
-    from image_catalog.errors import ImageError
-    from image_catalog.guarded_workers import GuardedWorkers
-
-    with GuardedWorkers() as workers:
-        waiting = {path: workers.prepare(path, size) for path in (hit.row["path_bytes"] for hit in result.hits)}
-
-        def thumbnail(path: bytes) -> bytes | None:
-            try:
-                return waiting[path].result().jpeg
-            except ImageError:
-                return None
-
-        yield thumbnail
-
-
-def _write_page(file: str, result: Result, question: str) -> None:
-    """The page, and on stdout where it is."""
-    from image_catalog import result_page
-
-    with _thumbnails(result, result_page.THUMBNAIL_SIZE) as thumbnail:
-        text = result_page.page(result, question, thumbnail)
-    try:
-        with open(file, "w", encoding="utf-8") as page:
-            page.write(text)
-    except OSError as error:
-        raise CannotGoOn(file, f"cannot be written ({error.strerror})", "name another place with --html") from None
-    write_line(printable(file))
-
-
 def _say_what_is_missing(reporter: command_line.Reporter, catalog: Catalog, request: Request, result: Result) -> None:
-    """That nothing was found, or a word is in no picture; and which words, that there are, may have been meant."""
-    if result.hits and not result.missing:
+    if reporter.quiet or (result.hits and not result.missing):
         return
-    line = "" if result.hits else "nothing found"
-    if result.missing:
-        from image_catalog.spelling import suggestions
+    from image_catalog.spelling import what_is_missing
 
-        close = suggestions(catalog, request.text, result.missing)
-        line = line or ("some words are in no picture" if close else "")
-        line += f"; did you mean: {', '.join(close)}?" if close else ""
-    if line:
+    if line := what_is_missing(catalog, request.text, result.missing, bool(result.hits)):
         reporter.note(line)
 
 

@@ -36,7 +36,7 @@ STEPS: dict[str, tuple[type, tuple[str, ...]]] = {
     "words": (SearchableCatalog, ("count_with", "ids_with", "newest_with_all", "bm25", "is_fact", "size")),
     "vectors": (VectorIndex, ("nearest", "scores_of", "sample_scores")),
     "texts": (SearchableCatalog, ("texts",)),
-    "page": (SearchableCatalog, ("rows", "content_hashes", "paths_of_contents", "sort_keys", "newest_first")),
+    "page": (SearchableCatalog, ("rows", "content_hashes", "paths_of_contents", "sort_keys", "newest_first", "by_path")),
 }
 FOUR = " ".join(map(word, (2, 20, 200, 2000)))
 CASES: list[tuple[str, str, dict[str, Any]]] = [

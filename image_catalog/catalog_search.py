@@ -224,6 +224,10 @@ class SearchableCatalog:
         )
         return (row[1] for row in merge(dated, undated, key=lambda row: row[0] or "", reverse=True))
 
+    def by_path(self) -> Iterator[int]:
+        """All images, gone or not, by the bytes of their paths; read lazily."""
+        return (row[0] for row in self._db.execute("SELECT id FROM images ORDER BY path_bytes"))
+
     def sort_keys(self, ids: Sequence[int], column: str) -> dict[int, Any]:
         """`date` or `path` of each of `ids`, to sort them by."""
         dates = "coalesce(taken_at, strftime('%Y-%m-%dT%H:%M:%S', mtime_ns / 1000000000, 'unixepoch'))"

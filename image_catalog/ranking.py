@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Pictures that are like what is not wanted move down: their successors must be among the candidates.
 _MORE_WITH_UNLIKE = 5
+# So many are sorted one by one; of more, some are met soon on a walk through all in that order.
+_FEW = 5000
 
 
 class Meaning(Record):
@@ -63,12 +65,16 @@ class Ranking(Record):
     behind: int | None = None
 
 
-def listing(rows: SearchableCatalog, scope: Scope, question: Question) -> Ranking:
-    """All that may be found, newest first."""
+def listing(rows: SearchableCatalog, scope: Scope, question: Question, is_by_path: bool = False) -> Ranking:
+    """All that may be found, newest first or by path."""
     scope = _without_unlike(rows, scope, question)
     allowed, excluded = scope.allowed, scope.excluded
-    newest = rows.newest_first() if allowed is None or allowed else ()
-    order = (one for one in newest if one not in excluded and (allowed is None or one in allowed))
+    if allowed is not None and len(allowed) <= _FEW:
+        keys = rows.sort_keys(list(allowed), "path" if is_by_path else "date")
+        order = iter(sorted(sorted(allowed - excluded), key=keys.__getitem__, reverse=not is_by_path))
+    else:
+        everything = rows.by_path() if is_by_path else rows.newest_first()
+        order = (one for one in everything if one not in excluded and (allowed is None or one in allowed))
     return Ranking("list", order, _nothing, _nothing, _nothing, {})
 
 

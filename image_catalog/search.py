@@ -173,7 +173,7 @@ class _Search:
             return ranking.by_expression(self._rows, self._scope, request.text)
         if request.like is None and not (query.spoken or query.wanted):
             is_limited = not request.text.strip() or query.unwanted or request.unlike or self._scope.allowed is not None
-            return ranking.listing(self._rows, self._scope if is_limited else Scope(set()), question)
+            return ranking.listing(self._rows, self._scope if is_limited else Scope(set()), question, request.sort == "path")
         ranked = self._by_meaning(question, open_meaning)
         if ranked is None:
             is_paged = request.sort == "score" and request.min_score is None
@@ -209,7 +209,7 @@ class _Search:
         if request.min_score is not None:
             least = request.min_score
             order = (image_id for image_id in order if ranked.score(image_id) >= least)
-        if request.sort == "score" or (request.sort == "date" and ranked.mode == "list"):
+        if request.sort == "score" or ranked.mode == "list":
             return order
         found = [image_id for image_id in order if ranked.strength(image_id) >= weak]
         keys = self._rows.sort_keys(found, request.sort)

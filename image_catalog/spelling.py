@@ -24,6 +24,13 @@ _CYRILLIC = "ёйцукенгшщзхъфывапролджэячсмитьбю�
 _KEYBOARDS = (str.maketrans(_LATIN, _CYRILLIC), str.maketrans(_CYRILLIC, _LATIN))
 
 
+def what_is_missing(catalog: Catalog, text: str, missing: Sequence[Term], is_found: bool) -> str:
+    """That nothing was found, or a word is in no picture; and which words, that there are, may have been meant."""
+    close = suggestions(catalog, text, missing) if missing else []
+    line = ("some words are in no picture" if close else "") if is_found else "nothing found"
+    return line + (f"; did you mean: {', '.join(close)}?" if close else "")
+
+
 def suggestions(catalog: Catalog, text: str, missing: Sequence[Term]) -> list[str]:
     """What to try instead of the `missing` words of the query `text`, the likeliest first."""
     rows = SearchableCatalog(catalog)

@@ -508,6 +508,24 @@ def test_sorting(catalog: Catalog) -> None:
     assert by_words(catalog, "", sort="path", filter=folder)[:2] == ["blue.jpg", "broken.jpg"]
 
 
+@pytest.mark.parametrize("sort", ["score", "date", "path"])
+def test_few_pictures_are_listed_in_the_order_of_many(catalog: Catalog, sort: str) -> None:
+    """A short list is sorted, for a long one all pictures are walked through: equal dates, no date, gone files."""
+    for number in range(12):
+        date = f"2020-01-{number % 4 + 1:02}T00:00:00" if number % 3 else None
+        gone = "2024-01-01T00:00:00Z" if number == 5 else None
+        search_catalogs.add(catalog, b"/list/here/%d.jpg" % (number * 7 % 12), taken_at=date, gone_at=gone)
+    with catalog.transaction():
+        for number in range(5001):
+            search_catalogs.add(catalog, b"/list/gone/%d.jpg" % number, gone_at="2024-01-01T00:00:00Z")
+    few, many = (
+        names(run(catalog, Request(filter=Filter(folders=(folder,)), sort=sort, limit=50), no_meaning))
+        for folder in ("/list/here", "/list")
+    )
+    assert few == many
+    assert len(few) == 11
+
+
 def test_sorting_by_date_leaves_weaker_matches_out(circle: Circle) -> None:
     assert names(circle("dog", sort="path")) == ["a.jpg"]
 
