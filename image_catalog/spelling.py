@@ -6,6 +6,7 @@ Knows typing errors and keyboards; reads the vocabulary through catalog_search.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from image_catalog import words
 from image_catalog.catalog_search import SearchableCatalog
@@ -34,11 +35,13 @@ def what_is_missing(catalog: Catalog, text: str, missing: Sequence[Term], is_fou
 def suggestions(catalog: Catalog, text: str, missing: Sequence[Term]) -> list[str]:
     """What to try instead of the `missing` words of the query `text`, the likeliest first."""
     rows = SearchableCatalog(catalog)
-    found = _typed_on_other_keyboard(rows, text)
-    for term in missing:
-        if not found and len(term.phrases[0]) == 1 and not term.is_required:
-            found += _close_words(rows, term.phrases[0][0])
-    return list(dict.fromkeys(found))[:_MOST_SHOWN]
+    if found := _typed_on_other_keyboard(rows, text):
+        return found
+    single = (term.phrases[0][0] for term in missing if len(term.phrases[0]) == 1 and not term.is_required)
+    close = [found for found in (_close_words(rows, stem) for stem in islice(single, _MOST_SHOWN)) if found]
+    if len(close) > 1:  # the likeliest for each word, in the order of the query
+        return list(dict.fromkeys(found[0] for found in close))
+    return close[0] if close else []
 
 
 def _typed_on_other_keyboard(rows: SearchableCatalog, text: str) -> list[str]:

@@ -45,3 +45,10 @@ def test_the_other_keyboard_must_explain_all_words(catalog: Catalog) -> None:
 @pytest.mark.parametrize("typed", ["xyzzyqwrt", "12345", "", "猫", "пляска", "cat", "road"])
 def test_nothing_is_made_up(catalog: Catalog, typed: str) -> None:
     assert suggestions(catalog, typed, parse(typed).wanted) == []
+
+
+def test_each_of_several_misspelled_words_gets_its_likeliest(tmp_path: Path) -> None:
+    path = search_catalogs.make(tmp_path / "images.db", {"a.jpg": "A mountain at sunset, mountains", "b.jpg": "A fountain"})
+    with Catalog.open_for_reading(path) as catalog:
+        query = "mountian sunst"
+        assert suggestions(catalog, query, parse(query).wanted) == ["mountain", "sunset"]
