@@ -14,7 +14,7 @@ from itertools import chain
 from image_catalog import words
 from image_catalog.errors import UsageError
 from image_catalog.query import Term
-from image_catalog.search_filter import Filter, Near
+from image_catalog.search_filter import DEFAULT_KILOMETRES, Filter, Near
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,14 +164,19 @@ class SearchableCatalog:
         return {row[0] for row in self._rows_of(query, candidates) if stems in _stems_of_lists(row[1:])}
 
     def _by_place(self, near: Near) -> set[int]:
+        """By the names of where pictures were taken; around a town as far as was said, or where no picture has its name."""
         if not near.name:
             return self._around(near.latitude, near.longitude, near.kilometres)
-        there = self._by_name("near", near.name, _is_place)
-        if not near.kilometres:
-            return there
-        query = "SELECT DISTINCT round(latitude, 2), round(longitude, 2) FROM images WHERE latitude IS NOT NULL AND id IN"
-        positions = self._rows_of(query, list(there))
-        return there.union(*(self._around(row[0], row[1], near.kilometres) for row in positions))
+        names = self._fitting("near", near.name, _is_place)
+        if names and not near.kilometres:
+            return self._ids_of_names("near", names)
+        from image_catalog import places
+
+        kilometres = near.kilometres or DEFAULT_KILOMETRES
+        around = set().union(*(self._around(*town, kilometres) for town in places.positions_of(near.name)))
+        if not (names or around):
+            raise self._no_such_name("near", near.name)
+        return around | self._ids_of_names("near", names)
 
     def _around(self, latitude: float, longitude: float, kilometres: float) -> set[int]:
         reach = kilometres / _KM_PER_DEGREE
@@ -182,16 +187,26 @@ class SearchableCatalog:
         return {row[0] for row in rows if kilometres_between(row[1], row[2], latitude, longitude) <= kilometres}
 
     def _by_name(self, option: str, text: str, fits: Callable[[str, list[str]], bool]) -> set[int]:
-        """Images whose `columns` hold one of the names that fit `text`; raises UsageError, naming others, when there is none."""
-        columns = _COLUMNS_OF_NAMES[option]
-        fitting = [row for row, names in self._names_in(columns).items() if names and fits(text, names)]
-        if not fitting:
-            shown = self.names_for(option)
-            more = ", …" if len(shown) > _MOST_NAMES_SHOWN else ""
-            there = f"there are: {', '.join(shown[:_MOST_NAMES_SHOWN])}{more}" if shown else "no picture has one"
-            raise UsageError(f"--{option}", f"no picture in this catalog has {text}", there)
-        is_one = " AND ".join(f"{column} IS ?" for column in columns)
-        return set().union(*(self._ids(f"SELECT id FROM images WHERE {is_one}", *row) for row in fitting))
+        """Images that have one of the names that fit `text`; raises UsageError, naming others, when there is none."""
+        names = self._fitting(option, text, fits)
+        if not names:
+            raise self._no_such_name(option, text)
+        return self._ids_of_names(option, names)
+
+    def _fitting(self, option: str, text: str, fits: Callable[[str, list[str]], bool]) -> list[tuple[str | None, ...]]:
+        """The values of the columns of `option` that hold a name which fits `text`."""
+        return [row for row, names in self._names_in(_COLUMNS_OF_NAMES[option]).items() if names and fits(text, names)]
+
+    def _ids_of_names(self, option: str, rows: Iterable[tuple[str | None, ...]]) -> set[int]:
+        is_one = " AND ".join(f"{column} IS ?" for column in _COLUMNS_OF_NAMES[option])
+        return set().union(*(self._ids(f"SELECT id FROM images WHERE {is_one}", *row) for row in rows))
+
+    def _no_such_name(self, option: str, text: str) -> UsageError:
+        shown = self.names_for(option)
+        more = ", …" if len(shown) > _MOST_NAMES_SHOWN else ""
+        there = f"there are: {', '.join(shown[:_MOST_NAMES_SHOWN])}{more}" if shown else "no picture has one"
+        relation = "is near" if option == "near" else "has"
+        return UsageError(f"--{option}", f"no picture in this catalog {relation} {text}", there)
 
     def names_for(self, option: str) -> list[str]:
         """What the catalog has that the filter `option` could name, the most frequent first."""
@@ -337,9 +352,9 @@ def _is_same(text: str, names: list[str]) -> bool:
 
 
 def _is_place(text: str, names: list[str]) -> bool:
-    """`names` is a place in two languages, each `town, city, region, country`: is one of these parts meant, in any form?"""
-    wanted = words.stems(text)
-    return any(wanted == words.stems(part) for name in names for part in (*name.split(","), name)) and bool(wanted)
+    """`names` is a place in two languages, each `town, city, region, country`: is every part of `text` one of these, in any form?"""
+    parts = [words.stems(part) for part in text.split(",")]
+    return any(parts) and any({*parts} - {""} <= {words.stems(its) for its in (*name.split(","), name)} for name in names)
 
 
 def _stems_of_lists(texts: Iterable[str | None]) -> list[list[str]]:

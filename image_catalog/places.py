@@ -78,6 +78,24 @@ def nearest(latitude: float, longitude: float) -> Place | None:
     )
 
 
+def positions_of(name: str) -> list[tuple[float, float]]:
+    """Latitude and longitude, in degrees, of each town of this name in English or Russian; case does not count.
+
+    `Paris, Texas` is the town of that region or country only.
+    """
+    town, *wider = (part.strip() for part in name.split(","))
+    table = _table()
+    pattern = rf"^[^\n]*\t{re.escape(town)}(?:\t[^\n]*)?$"
+    lines = [match.span() for match in re.finditer(pattern, table.text, re.M | re.I)] if town else []
+    towns = (_town(table.text[begin:end], *table.cell_at(begin), table.regions) for begin, end in lines)
+    return [(town.latitude, town.longitude) for town in towns if all(_lies_in(town, part, table) for part in wider)]
+
+
+def _lies_in(town: _Town, name: str, table: _Table) -> bool:
+    areas = (table.names.get(code, Name()) for code in (town.region, town.region[:2]))
+    return name.casefold() in {its.casefold() for area in areas for its in (area.en, area.ru)}
+
+
 def _city(towns: list[tuple[float, _Town]], country: str) -> Name:
     """The city that draws most here, as masses do, if its surroundings reach so far: 30 km, of millions 50 to 70."""
 
@@ -123,6 +141,11 @@ class _Table:
     names: dict[str, Name]  # of countries and regions, by code
     regions: list[str]  # region codes in the order of their numbers
     cells: dict[tuple[int, int], tuple[int, int]]  # begin and end in `text`, by south-west corner
+
+    def cell_at(self, position: int) -> tuple[int, int]:
+        """The south-west corner of the degree square to which a position in `text` belongs."""
+        south, west = self.text[self.text.rindex("@", 0, position) + 1 : position].split("\n", 1)[0].split(",")
+        return int(south), int(west)
 
 
 @functools.cache

@@ -84,3 +84,20 @@ def test_a_look_up_is_fast_enough_for_a_first_pass_over_100_000_pictures() -> No
     for step in range(500):
         places.nearest(55.5 + step / 1000, 37.4)
     assert (time.perf_counter() - started) / 500 < 0.005
+
+
+def test_a_town_is_found_by_its_name_in_both_languages() -> None:
+    (sochi,) = places.positions_of("сочи")
+    assert sochi == pytest.approx((43.6, 39.73), abs=0.02)
+    assert places.positions_of("SOCHI") == [sochi]
+    assert places.positions_of("Сочи, Россия") == places.positions_of("Sochi,Krasnodar Krai") == [sochi]
+    assert places.positions_of("Soch") == places.positions_of("Sochi, France") == places.positions_of("") == []
+
+
+def test_towns_of_one_name_are_told_apart_by_region_and_country() -> None:
+    everywhere = places.positions_of("Paris")
+    (texan,) = places.positions_of("Paris, Texas")
+    assert len(everywhere) > 2
+    assert texan in everywhere
+    assert texan == pytest.approx((33.66, -95.56), abs=0.02)
+    assert any(town == pytest.approx((48.85, 2.35), abs=0.02) for town in places.positions_of("Париж, Франция"))

@@ -178,6 +178,8 @@ def test_of_very_many_equals_the_newest_come_first(tmp_path: Path) -> None:
         ([("near", "сочи,5")], ["собака.jpg"]),
         ([("near", "Russia")], ["собака.jpg"]),
         ([("near", "Краснодарском крае")], ["собака.jpg"]),
+        ([("near", "Sochi, Russia")], ["собака.jpg"]),
+        ([("near", "Адлер, 40")], ["собака.jpg"]),  # a town that no picture is in, 25 km away
         ([("format", "png")], ["ёлка.png"]),
         ([("format", "jpg")], ["car.jpg", "собака.jpg"]),
         ([("tag", "пляжи")], ["собака.jpg"]),
@@ -218,7 +220,7 @@ def test_a_filter_in_the_query_that_makes_no_sense_is_words(catalog: Catalog) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("camera", "leica"), ("camera", "canon d90"), ("lens", "zoom"), ("near", "Paris"), ("format", "xyz")]
+    ("name", "value"), [("camera", "leica"), ("camera", "canon d90"), ("lens", "zoom"), ("near", "Paris"), ("near", "Sochi, France"), ("format", "xyz")]
 )
 def test_a_name_that_the_catalog_lacks_is_told_with_those_that_it_has(catalog: Catalog, name: str, value: str) -> None:
     with pytest.raises(UsageError) as error:
@@ -256,6 +258,17 @@ def test_near_is_near_in_both_directions(catalog: Catalog) -> None:
 def test_a_folder_is_not_its_neighbour(catalog: Catalog) -> None:
     search_catalogs.add(catalog, b"/photos2/x.jpg", description="x")
     assert "x.jpg" not in by_words(catalog, "", filter=read([("folder", "/photos")]))
+
+
+def test_near_a_town_that_no_picture_is_in_is_within_ten_kilometres_of_it(tmp_path: Path) -> None:
+    with Catalog.open(str(tmp_path / "images.db")) as catalog:
+        for name, latitude in (("close.jpg", 43.55), ("far.jpg", 43.70)):  # Хоста is at 43.515, 39.868
+            where = {"latitude": latitude, "longitude": 39.868, "place": "Kudepsta, Russia", "place_ru": "Россия"}
+            search_catalogs.add(catalog, f"/{name}".encode(), **where)
+        assert by_words(catalog, "", filter=read([("near", "Хоста")])) == ["close.jpg"]
+        assert set(by_words(catalog, "", filter=read([("near", "Хоста, 30")]))) == {"close.jpg", "far.jpg"}
+        with pytest.raises(UsageError, match="is near Новосибирск"):
+            by_words(catalog, "", filter=read([("near", "Новосибирск")]))
 
 
 def test_near_works_across_the_date_line_and_at_the_pole(tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ import pytest
 from ollama_server import OllamaServer
 from running import ROOT, run_script
 
+from image_catalog import exif
+from image_catalog.catalog_search import kilometres_between
+
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
 
 SAMPLES = ROOT / "samples"
@@ -63,6 +66,23 @@ def test_what_people_type_finds_the_picture(journey: Path) -> None:
             ranks.append(names.index(name) if name in names else len(CAPTIONS))
     assert sum(rank == 0 for rank in ranks) >= 0.8 * len(ranks)
     assert sum(rank < 3 for rank in ranks) >= 0.95 * len(ranks)
+
+
+@pytest.mark.parametrize("limit", ["2", "10"])
+@pytest.mark.parametrize("query", [[], ["стрекоза на ветке"], ["drum"], ["no such words"]])
+def test_filters_return_exactly_the_right_ones_and_are_never_short(journey: Path, query: list[str], limit: str) -> None:
+    """Canon in Sochi since June 2023, told by their EXIF; a query only orders them."""
+    right = set()
+    for name in CAPTIONS:
+        its = exif.read(str(SAMPLES / name))
+        near = its.latitude is not None and kilometres_between(its.latitude, its.longitude or 0.0, 43.599, 39.726) <= 10
+        if near and (its.taken_at or "") >= "2023-06" and its.camera_make == "Canon":
+            right.add(name)
+    assert len(right) == 2
+    filters = ["--near", "Сочи", "--after", "2023-06", "--camera", "canon", "-n", limit]
+    assert set(found(journey, *query, *filters)) == right
+    for dropped in range(0, 6, 2):  # each of the three has something to keep out
+        assert len(found(journey, *filters[:dropped], *filters[dropped + 2 : 6])) > len(right)
 
 
 def test_the_stock_shell_and_plain_faiss_open_both_files(journey: Path) -> None:
