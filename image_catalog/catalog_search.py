@@ -352,7 +352,7 @@ def _is_same(text: str, names: list[str]) -> bool:
 
 
 def _is_place(text: str, names: list[str]) -> bool:
-    """`names` is a place in two languages, each `town, city, region, country`: is every part of `text` one of these, in any form?"""
+    """`names`: a place in two languages, each `town, city, region, country`. Is every part of `text` one of these in any form?"""
     parts = [words.stems(part) for part in text.split(",")]
     return any(parts) and any({*parts} - {""} <= {words.stems(its) for its in (*name.split(","), name)} for name in names)
 

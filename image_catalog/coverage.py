@@ -58,6 +58,7 @@ class Coverage:
         self._masks: dict[int, int] = {}
         self._sums: dict[tuple[str, int], float] = {}
         self._with_phrase: set[int] = set()
+        self._ranks: dict[float, int] | None = None
 
     def find_best(self, count: int) -> None:
         """Look up at least the `count` best covered pictures."""
@@ -163,6 +164,16 @@ class Coverage:
     def share(self, image_id: int) -> float:
         """How much of the query the words of a picture cover, 0 to 1."""
         return round(self._sum("shares", self._masks.get(image_id, 0)), 9)  # all of it is 1, not 0.9999999999999999
+
+    def rank(self, image_id: int) -> int | None:
+        """1 for the pictures that are covered best, more by one for each that is covered better; None where no word is."""
+        if self._ranks is None:
+            self._ranks, before = {}, 0
+            for mask, ids in self._groups():
+                self._ranks.setdefault(self._sum("shares", mask), before + 1)
+                before += len(ids)
+        mask = self._masks.get(image_id, 0)
+        return self._ranks.get(self._sum("shares", mask)) if mask else None
 
     def share_in(self, text: str) -> float:
         """How much of the query the words of one text cover, 0 to 1."""

@@ -70,11 +70,14 @@ class Fusion:
         usual = index.sample_scores(vector)
         self._mean = float(usual.mean()) if len(usual) else 0.0
         self._spread = (float(usual.std()) if len(usual) else 0.0) or 1.0
+        self._places: dict[int, int] = {}
 
     def candidates(self, count: int) -> list[int]:
         """The pictures among which the `count` best are."""
         count = max(count, _LEAST_NEAREST)
-        found = dict.fromkeys(self._nearest(count, self._scope.allowed))
+        nearest = self._nearest(count, self._scope.allowed)
+        self._places = {image_id: place for place, image_id in enumerate(nearest, start=1)}
+        found = dict.fromkeys(nearest)
         if self._coverage is not None:
             if names := self._coverage.with_names():
                 found |= dict.fromkeys(self._nearest(count, names))
@@ -84,6 +87,10 @@ class Fusion:
                 by_words = by_words[:_MOST_BY_WORDS]
             found |= dict.fromkeys(by_words)
         return list(found)
+
+    def rank_by_meaning(self, image_id: int) -> int | None:
+        """The place of one of the nearest among all that may be found, from 1; None for those that are farther away."""
+        return self._places.get(image_id)
 
     def _nearest(self, count: int, allowed: set[int] | None) -> list[int]:
         excluded = self._scope.excluded

@@ -52,7 +52,8 @@ class Ranking(Record):
     """Pictures, best first, read lazily; `strength` is what orders them, `score` what is shown of it.
 
     `mode` is what was done: list, fts, text, semantic or hybrid. `missing` are words that no picture has. `behind`: how many
-    descriptions the vector index lacks, None when it was not asked.
+    descriptions the vector index lacks, None when it was not asked. `rank_text` and `rank_meaning` are the places that words and
+    meaning alone would give, equals the same; None where that is far behind, or was not asked.
     """
 
     mode: str
@@ -63,6 +64,8 @@ class Ranking(Record):
     cosines: dict[int, float]
     missing: tuple[Term, ...] = ()
     behind: int | None = None
+    rank_text: Callable[[int], int | None] = dict[int, int]().get
+    rank_meaning: Callable[[int], int | None] = dict[int, int]().get
 
 
 def listing(rows: SearchableCatalog, scope: Scope, question: Question, is_by_path: bool = False) -> Ranking:
@@ -92,7 +95,8 @@ def by_words(rows: SearchableCatalog, scope: Scope, question: Question, count: i
         coverage.find_covered(0.0)
     else:
         coverage.find_best(count)
-    return Ranking("text", coverage.best_first(), coverage.share, coverage.share, coverage.share, {}, coverage.missing)
+    share = coverage.share
+    return Ranking("text", coverage.best_first(), share, share, share, {}, coverage.missing, rank_text=coverage.rank)
 
 
 def by_meaning(
@@ -125,6 +129,8 @@ def by_meaning(
         cosines=cosines,
         missing=coverage.missing if coverage else (),
         behind=_behind(rows, meaning.index),
+        rank_text=coverage.rank if coverage else dict[int, int]().get,
+        rank_meaning=fusion.rank_by_meaning,
     )
 
 

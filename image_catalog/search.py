@@ -57,7 +57,8 @@ class Hit(Record):
 
     `score` is the coverage by text, the cosine by semantic, and by hybrid what fusion says. `coverage` is the share of the query
     that its words cover, 0 to 1; `cosine` that of query and description, None where it has no vector or meaning was not asked.
-    `other_paths` are equal files.
+    `rank_text` and `rank_meaning` are the places that words and meaning alone would give it, None where that is far behind or was
+    not asked. `other_paths` are equal files.
     """
 
     row: dict[str, Any]
@@ -66,6 +67,8 @@ class Hit(Record):
     cosine: float | None
     is_weak: bool
     other_paths: tuple[bytes, ...] = ()
+    rank_text: int | None = None
+    rank_meaning: int | None = None
 
 
 class Result(Record):
@@ -238,6 +241,8 @@ class _Search:
                 coverage=ranked.coverage(row["id"]),
                 cosine=ranked.cosines.get(row["id"]),
                 is_weak=ranked.strength(row["id"]) < weak,
+                rank_text=ranked.rank_text(row["id"]),
+                rank_meaning=ranked.rank_meaning(row["id"]),
                 other_paths=tuple(path for path in paths.get(row["content_hash"], ()) if path != row["path_bytes"]),
             )
             for row in rows

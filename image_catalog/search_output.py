@@ -50,7 +50,11 @@ def lines(result: Result, style: Style, drawn: Callable[[Hit], str] | None = Non
         if hit.is_weak and (number == 0 or not result.hits[number - 1].is_weak):
             yield weaker
         yield f"{style.bold}{_shown_path(hit, style)}{style.plain}"
-        about = " · ".join(part for part in (_date(hit.row), printable(place_of(hit, result)), _why(hit, matcher)) if part)
+        about = " · ".join(
+            part
+            for part in (_date(hit.row), printable(place_of(hit, result)), _why(hit, matcher, result.mode == "hybrid"))
+            if part
+        )
         if about:
             yield f"    {style.dim}{about}{style.plain}"
         yield f"    {_lit(matcher.shortened(text_of(hit), _SHOWN_DESCRIPTION), matcher, style)}"
@@ -92,13 +96,16 @@ def _date(row: dict[str, Any]) -> str:
     return printable((row["taken_at"] or "")[:10])
 
 
-def _why(hit: Hit, matcher: Matcher) -> str:
-    """`words: собака, пляжу · facts: Сочи · meaning 0.87`"""
+def _why(hit: Hit, matcher: Matcher, has_ranks: bool) -> str:
+    """`words #1: собака, пляжу · facts: Сочи · meaning #3, 0.87`; the numbers: the place by words alone, by meaning alone."""
     described, facts = matcher.reasons(hit.row)
-    named = (("words", described), ("facts", facts))
-    parts = [f"{name}: {printable(', '.join(found))}" for name, found in named if found]
+    by_words, by_meaning = (f" #{rank}" if rank and has_ranks else "" for rank in (hit.rank_text, hit.rank_meaning))
+    parts: list[str] = []
+    for name, found in (("words", described), ("facts", facts)):
+        if found:
+            parts.append(f"{name}{'' if parts else by_words}: {printable(', '.join(found))}")
     if hit.cosine is not None:
-        parts.append(f"meaning {hit.cosine:.2f}")
+        parts.append(f"meaning{by_meaning}{',' * bool(by_meaning)} {hit.cosine:.2f}")
     return " · ".join(parts)
 
 
@@ -135,7 +142,7 @@ def json_lines(result: Result) -> Iterator[str]:
                 "coverage": round(hit.coverage, 4),
                 "cosine": None if hit.cosine is None else round(hit.cosine, 4),
                 "mode": result.mode,
-                "why": {"words": described, "facts": facts},
+                "why": {"words": described, "facts": facts, "rank_text": hit.rank_text, "rank_meaning": hit.rank_meaning},
                 "weak": hit.is_weak,
                 "other_paths": [_decoded(path) for path in hit.other_paths],
             }

@@ -220,7 +220,15 @@ def test_a_filter_in_the_query_that_makes_no_sense_is_words(catalog: Catalog) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("camera", "leica"), ("camera", "canon d90"), ("lens", "zoom"), ("near", "Paris"), ("near", "Sochi, France"), ("format", "xyz")]
+    ("name", "value"),
+    [
+        ("camera", "leica"),
+        ("camera", "canon d90"),
+        ("lens", "zoom"),
+        ("near", "Paris"),
+        ("near", "Sochi, France"),
+        ("format", "xyz"),
+    ],
 )
 def test_a_name_that_the_catalog_lacks_is_told_with_those_that_it_has(catalog: Catalog, name: str, value: str) -> None:
     with pytest.raises(UsageError) as error:

@@ -276,7 +276,7 @@ def test_json_has_path_description_and_why(db: str) -> None:
     assert (found["path"], found["mode"], found["coverage"], found["score"]) == ("/photos/собака.jpg", "text", 1.0, 1.0)
     assert found["description"].startswith("Рыжая собака")
     assert found["tags"] == ["собака", "пляж", "закат"]
-    assert found["why"] == {"words": ["собака"], "facts": ["Сочи"]}
+    assert found["why"] == {"words": ["собака"], "facts": ["Сочи"], "rank_text": 1, "rank_meaning": None}
     assert (found["weak"], found["other_paths"], found["keywords"]) == (False, [], [])
     assert output(db, "xyzzy", "--json").stdout == b""
 

@@ -92,8 +92,28 @@ def test_a_query_that_the_model_cannot_read_is_answered_by_words(folder: Path, t
 
 def test_readable_output_names_the_meaning(folder: Path) -> None:
     done = run_script("search_images.py", "dessert", "-n", "1", cwd=folder)
-    assert "meaning 0." in done.stdout
+    assert "meaning #1, 0." in done.stdout
+    assert "words" not in done.stdout
+    both = run_script("search_images.py", "red car", "-n", "1", cwd=folder).stdout
+    assert "words #1: red, car · meaning #1, 0." in both
+    alone = run_script("search_images.py", "red car", "-n", "1", "--mode", "semantic", cwd=folder).stdout
+    assert " · meaning 0." in alone  # its list is the order by meaning
+    assert "#" not in alone
     assert done.stderr.endswith(f"searched {len(TEXTS)} of {len(TEXTS)}\n")
+
+
+@pytest.mark.parametrize("query", ["a dog in front of a white house", "red sunset", "birthday cake on a green table"])
+def test_ranks_are_the_places_that_each_leg_gives_alone(folder: Path, query: str) -> None:
+    why = {str(picture["path"]): picture["why"] for picture in search(folder, query)}
+    by_meaning = [str(picture["path"]) for picture in search(folder, query, "--mode", "semantic")]
+    assert {path: its["rank_meaning"] for path, its in why.items()} == {path: at for at, path in enumerate(by_meaning, 1)}
+    by_words = search(folder, query, "--mode", "text")
+    covered = [float(str(picture["coverage"])) for picture in by_words]
+    expected = {
+        str(its["path"]): 1 + sum(other > share for other in covered) for its, share in zip(by_words, covered, strict=True)
+    }
+    assert {path: its["rank_text"] for path, its in why.items() if its["rank_text"]} == expected
+    assert 1 < len(expected) < len(TEXTS)
 
 
 def test_torch_is_not_loaded(folder: Path) -> None:

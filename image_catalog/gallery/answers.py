@@ -48,8 +48,6 @@ def results(warm: WarmCatalog, given: Parameters, offset: int, limit: int) -> Js
         coverage = catalog.coverage()
     found = _listed(warm, given, request) or warm.search(request)
     matcher = Matcher(found.query) if parameters.is_question(given) else None
-    by_meaning = _ranks({hit.row["id"]: hit.cosine for hit in found.hits if hit.cosine is not None}, offset)
-    by_words = _ranks({hit.row["id"]: hit.coverage for hit in found.hits if hit.coverage > 0}, offset)
     return {
         "query": request.text,
         "mode": found.mode,
@@ -60,10 +58,7 @@ def results(warm: WarmCatalog, given: Parameters, offset: int, limit: int) -> Js
         "coverage": coverage._asdict() | {"behind": found.behind},
         "notes": found.notes,
         "did_you_mean": _did_you_mean(warm, request, found),
-        "results": [
-            result(hit.row, matcher, hit) | {"why": _why(hit, matcher, by_words, by_meaning) if matcher else None}
-            for hit in found.hits
-        ],
+        "results": [result(hit.row, matcher, hit) | {"why": _why(hit, matcher) if matcher else None} for hit in found.hits],
     }
 
 
@@ -102,19 +97,13 @@ def _next(given: Parameters, offset: int, limit: int) -> str:
     return url("/", **given, offset=offset, limit=None if limit == parameters.DEFAULT_LIMIT else limit)
 
 
-def _ranks(scores: dict[int, float], offset: int) -> dict[int, int]:
-    """1 for the best; of what is on this page, which is all that is known."""
-    best_first = sorted(scores, key=lambda image_id: -scores[image_id])
-    return {image_id: offset + number for number, image_id in enumerate(best_first, start=1)}
-
-
-def _why(hit: Hit, matcher: Matcher, by_words: dict[int, int], by_meaning: dict[int, int]) -> Json:
+def _why(hit: Hit, matcher: Matcher) -> Json:
     described, facts = matcher.reasons(hit.row)
     return {
         "words": described,
         "facts": facts,
-        "rank_text": by_words.get(hit.row["id"]),
-        "rank_meaning": by_meaning.get(hit.row["id"]),
+        "rank_text": hit.rank_text,
+        "rank_meaning": hit.rank_meaning,
         "meaning": None if hit.cosine is None else round(hit.cosine, 4),
     }
 

@@ -63,7 +63,7 @@ function copies(count) {
 function about(result) {
   const why = result.why ?? {};
   const place = ((language === "ru" && result.place_ru) || result.place || "").split(",")[0];
-  const isByMeaning = why.rank_meaning && !why.words?.length && !why.facts?.length;
+  const isByMeaning = typeof why.meaning === "number" && !why.words?.length && !why.facts?.length;
   return [
     span("date", date(result.taken_at)),
     span("town", place),
