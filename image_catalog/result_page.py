@@ -8,9 +8,10 @@ from __future__ import annotations
 import base64
 import html
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from string import Template
 
+from image_catalog.catalog_search import shown_name
 from image_catalog.command_line import printable
 from image_catalog.file_links import file_url
 from image_catalog.matching import Matcher
@@ -28,68 +29,86 @@ _PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>
-  :root { color-scheme: light dark; font: 16px/1.45 system-ui, sans-serif; }
-  body { margin: 0 auto; max-width: 90rem; padding: 1.5rem; }
-  h1 { font-size: 1.4rem; font-weight: 600; margin: 0 0 1.2rem; overflow-wrap: anywhere; }
-  ul { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); margin: 0; padding: 0; }
-  li { border: 1px solid #8884; border-radius: .6rem; list-style: none; overflow: hidden; }
-  li.weak { opacity: .72; }
-  img, .none { aspect-ratio: 4 / 3; background: #8882; display: block; object-fit: contain; width: 100%; }
-  .none { align-content: center; text-align: center; }
-  div.text { padding: .8rem 1rem 1rem; }
-  p { margin: .4rem 0 0; overflow-wrap: anywhere; }
-  .about { font-size: .85rem; opacity: .75; }
-  a { color: inherit; font-size: .85rem; overflow-wrap: anywhere; }
+  :root { color-scheme: light dark; --card: light-dark(#fff, #1d1f22); --line: light-dark(#d9dce0, #35393e);
+    --soft: light-dark(#5b6470, #a3adb8); background: light-dark(#f4f5f7, #121315); font: 16px/1.45 system-ui, sans-serif; }
+  body { margin: 0 auto; max-width: 96rem; padding: 1.5rem clamp(1rem, 3vw, 2.5rem) 3rem; }
+  h1 { font-size: 1.5rem; font-weight: 600; margin: 0; overflow-wrap: anywhere; }
+  h2 { border-top: 1px solid var(--line); color: var(--soft); font-size: 1rem; font-weight: 500; margin: 2rem 0 0;
+    padding-top: .8rem; }
+  header p { color: var(--soft); margin: .2rem 0 0; }
+  ul { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fill, minmax(min(17rem, 100%), 1fr)); margin: 1.2rem 0 0;
+    padding: 0; }
+  li { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; list-style: none; overflow: hidden; }
+  img, .none { aspect-ratio: 4 / 3; background: light-dark(#e6e8eb, #0b0c0d); display: block; object-fit: contain; width: 100%; }
+  .none { align-content: center; color: var(--soft); text-align: center; }
+  div.text { padding: .7rem 1rem 1rem; }
+  p { margin: .5rem 0 0; overflow-wrap: anywhere; }
+  .path, .about, .also { color: var(--soft); font-size: .82rem; margin: .1rem 0 0; }
+  a { color: inherit; overflow-wrap: anywhere; text-decoration: none; }
+  a.name { font-weight: 600; }
+  a:hover, a:focus { text-decoration: underline; }
   mark { background: #ffe27a; border-radius: .2rem; color: #222; padding: 0 .1em; }
 </style>
+<header>
 <h1>$title</h1>
-<ul>
-$pictures
-</ul>
+<p>$count</p>
+</header>
+<main>
+$lists
+</main>
 </html>
 """)
-_PICTURE = Template("""<li$weak>
-  $image
+_PICTURE = Template("""<li>
+  <a href="$link" tabindex="-1">$image</a>
   <div class="text">
-    <a href="$link">$path</a>
+    <a class="name" href="$link">$name</a>
+    <p class="path">$folder</p>
     <p class="about">$about</p>
     <p>$text</p>
-  </div>
+$others  </div>
 </li>""")
 _WORDS = {
-    "en": {"found": "pictures found", "none": "no thumbnail", "title": "Pictures"},
-    "ru": {"found": "найдено снимков", "none": "нет миниатюры", "title": "Снимки"},
+    "en": {"count": "Pictures found: ", "none": "no thumbnail", "title": "Pictures", "weak": "Weaker matches", "also": "Also: "},
+    "ru": {"count": "Найдено снимков: ", "none": "нет миниатюры", "title": "Снимки", "weak": "Менее точные", "also": "Также: "},
 }
 
 
 def page(result: Result, question: str, thumbnail: Callable[[bytes], bytes | None]) -> str:
     """The whole page. `question` is what was asked; `thumbnail` gives a JPEG of the picture at a path, or None."""
     language = "ru" if any("\u0400" <= char <= "\u04ff" for char in question) else "en"
-    matcher = Matcher(result.query)
-    title = question.strip() or _WORDS[language]["title"]
+    said, matcher = _WORDS[language], Matcher(result.query)
+
+    def listed(hits: Sequence[Hit]) -> str:
+        pictures = (_picture(hit, result, matcher, thumbnail(hit.row["path_bytes"]), said) for hit in hits)
+        return "\n".join(("<ul>", *pictures, "</ul>")) if hits else ""
+
+    strong, weak = ([hit for hit in result.hits if hit.is_weak == is_weak] for is_weak in (False, True))
+    divider = f"<h2>{said['weak']}</h2>" if weak else ""
     return _PAGE.substitute(
         language=language,
         policy=html.escape(_POLICY),
-        title=_safe(f"{title} · {_WORDS[language]['found']}: {len(result.hits)}"),
-        pictures="\n".join(_picture(hit, result, matcher, thumbnail, _WORDS[language]["none"]) for hit in result.hits),
+        title=_safe(question.strip() or said["title"]),
+        count=f"{said['count']}{len(result.hits)}",
+        lists="\n".join(filter(None, (listed(strong), divider, listed(weak)))),
     )
 
 
-def _picture(hit: Hit, result: Result, matcher: Matcher, thumbnail: Callable[[bytes], bytes | None], no_thumbnail: str) -> str:
-    path = hit.row["path_bytes"]
-    jpeg = thumbnail(path)
-    name = _safe(os.path.basename(path_of(hit)))
-    image = f'<div class="none">{no_thumbnail}</div>'
+def _picture(hit: Hit, result: Result, matcher: Matcher, jpeg: bytes | None, said: dict[str, str]) -> str:
+    folder, name = os.path.split(path_of(hit))
+    image = f'<div class="none">{said["none"]}</div>'
     if jpeg is not None:
-        image = f'<img alt="{name}" src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}">'
-    about = " · ".join(filter(None, ((hit.row["taken_at"] or "")[:10], place_of(hit, result), hit.row["camera_model"])))
+        image = f'<img alt="{_safe(name)}" src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}">'
+    camera = shown_name(its) if (its := [hit.row[part] for part in ("camera_make", "camera_model") if hit.row[part]]) else ""
+    about = " · ".join(filter(None, ((hit.row["taken_at"] or "")[:10], place_of(hit, result), camera)))
+    others = ", ".join(_safe(os.fsdecode(path)) for path in hit.other_paths)
     return _PICTURE.substitute(
-        weak=' class="weak"' if hit.is_weak else "",
         image=image,
-        link=file_url(path),
-        path=_safe(path_of(hit)),
-        about=_safe(about),
+        link=file_url(hit.row["path_bytes"]),
+        name=_safe(name),
+        folder=_safe(folder),
+        about=_marked(about, matcher),
         text=_marked(text_of(hit), matcher),
+        others=f'    <p class="also">{said["also"]}{others}</p>\n' if others else "",
     )
 
 

@@ -5,8 +5,9 @@ Puts the guarded decoding of pictures together with terminal_pictures and result
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from image_catalog import search_output
 from image_catalog.errors import CannotGoOn, ImageError
@@ -30,17 +31,38 @@ def lines(result: Result, style: Style) -> Iterator[str]:
 
 
 def write_page(file: str, result: Result, question: str) -> str:
-    """Write the page to `file` and say where it is. Raises CannotGoOn when it cannot be written."""
+    """Write the page to `file` and say where it is. Raises CannotGoOn: it cannot be written, or would replace another file."""
     from image_catalog import result_page
 
-    with _thumbnails(result, result_page.THUMBNAIL_SIZE) as thumbnail:
-        text = result_page.page(result, question, thumbnail)
+    remedy = "name another place with --html"
     try:
-        with open(file, "w", encoding="utf-8") as page:
-            page.write(text)
+        if os.path.lexists(file) and not _is_page(file):
+            raise CannotGoOn(file, "is there and is no page: it would be lost", remedy)
+        with _thumbnails(result, result_page.THUMBNAIL_SIZE) as thumbnail:
+            _replace(file, result_page.page(result, question, thumbnail).encode("utf-8"))
     except OSError as error:
-        raise CannotGoOn(file, f"cannot be written ({error.strerror})", "name another place with --html") from None
+        raise CannotGoOn(file, f"cannot be written ({error.strerror})", remedy) from None
     return file
+
+
+def _is_page(file: str) -> bool:
+    if not os.path.isfile(file):
+        return False
+    with open(file, "rb") as there:
+        beginning = there.read(64).lstrip().lower()
+    return not beginning or beginning.startswith((b"<!doctype html", b"<html"))
+
+
+def _replace(file: str, content: bytes) -> None:
+    """The old page stays until the new one is whole."""
+    unfinished = f"{file}.{os.getpid()}.tmp"
+    try:
+        with open(unfinished, "xb") as page:
+            page.write(content)
+        os.replace(unfinished, file)
+    finally:
+        with suppress(OSError):
+            os.unlink(unfinished)
 
 
 @contextmanager

@@ -54,6 +54,7 @@ def test_it_shows_its_pictures_and_asks_nobody(chromium: Any, page_file: Path, s
     sizes = page.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
     assert len(sizes) == 2 and min(sizes) > 100
     assert HOSTILE_TEXT in page.locator("li").first.inner_text()
+    assert page.locator("li a.name").first.get_attribute("href").startswith("file:///")
     assert page.evaluate("window.broken") is None
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()

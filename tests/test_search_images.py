@@ -342,6 +342,32 @@ def test_the_page_needs_nothing_but_itself(db: str, tmp_path: Path) -> None:
     assert page.stat().st_mode & 0o077 == 0
 
 
+def test_a_page_replaces_an_older_one_and_nothing_else(db: str, tmp_path: Path) -> None:
+    page, picture = tmp_path / "page.html", tmp_path / "photo.jpg"
+    picture_files.save(picture, picture_files.scene(80, 60))
+    before = picture.read_bytes()
+    assert output(db, "собака", "--html", str(page)).returncode == 0
+    assert output(db, "ёлка", "--html", str(page)).returncode == 0
+    assert "шарами" in page.read_text(encoding="utf-8")
+    for file in (picture, tmp_path):
+        done = output(db, "собака", "--html", str(file))
+        assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+        assert b"it would be lost" in done.stderr
+    assert picture.read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir() if "images.db" not in file.name) == ["page.html", "photo.jpg"]
+
+
+def test_weaker_matches_stand_apart_and_equal_files_are_named(db: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    with Catalog.open(db) as catalog:
+        for name in ("bus.jpg", "copy of bus.jpg"):
+            search_catalogs.add(catalog, f"/photos/{name}".encode(), description="A red bus", content_hash="7" * 64)
+    assert output(db, "red bus blue rain", "--html", str(page)).returncode == 0
+    best, weaker = page.read_text(encoding="utf-8").split("<h2>Weaker matches</h2>")
+    assert "blue.jpg" in best and "bus.jpg" not in best
+    assert "Also: /photos/copy of bus.jpg" in weaker or "Also: /photos/bus.jpg" in weaker
+
+
 def test_a_page_that_cannot_be_written_is_one_line(db: str, tmp_path: Path) -> None:
     done = output(db, "собака", "--html", str(tmp_path / "no" / "page.html"))
     assert done.returncode == 3
