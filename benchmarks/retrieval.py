@@ -1,8 +1,10 @@
 """Does a search find the picture that is meant? Human captions: one is the stored description, another one the query.
 
 Goes in: folders of captions, see retrieval_tests.py. Comes out: for each kind of query and each mode the share of queries whose
-picture comes first, in the first 5 and 10, and the mean reciprocal rank; then the kinds in which `hybrid` is behind the better of
-words and meaning. All goes through the product's own catalog, vector index and search.
+picture comes first, in the first 5 and 10, and the mean reciprocal rank; the same for each pair of languages, all its kinds
+counting alike; then the kinds in which `hybrid` finds fewer at once than the better of words and meaning: how many queries it
+loses and wins against that, and how often so uneven a result is chance (sign test, two-sided). All goes through the product's
+own catalog, vector index and search.
 
   python benchmarks/retrieval.py ~/captions ~/photographs
   python benchmarks/retrieval.py ~/captions --model sentence-transformers/LaBSE --queries 200
@@ -15,12 +17,14 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from math import comb
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import made_catalog
 import numpy as np
+from numpy.typing import NDArray
 from retrieval_tests import Test, tests_in
 
 from image_catalog import embedding_model, search
@@ -47,27 +51,51 @@ def main() -> int:
     for name in options.model or [None]:
         model = embedding_model.load(name)
         print(f"{model.name}\n{'what is asked':58} {'mode':9} {'R@1':>5} {'R@5':>5} {'R@10':>5}   MRR")
-        behind = [line for test in tests if (line := run(test, model, options.queries))]
+        found = [(test, ranks(test, model, options.queries)) for test in tests]
+        for pair in dict.fromkeys(test.pair for test in tests):
+            of_pair = [its for test, its in found if test.pair == pair]
+            for mode in MODES:
+                show(f"all {len(of_pair)} kinds of {pair}", mode, np.mean([figures(its[mode]) for its in of_pair], axis=0))
+        behind = [f"{test.name}: {line}" for test, its in found if (line := lost(its))]
         print("hybrid is behind the better of both in:", *behind or ["nothing"], sep="\n  ")
     return 0
 
 
-def run(test: Test, model: EmbeddingModel, most: int | None) -> str | None:
-    """Prints what was found; where hybrid finds less at once than words or meaning alone, says by how much."""
-    best = {}
+def ranks(test: Test, model: EmbeddingModel, most: int | None) -> dict[str, NDArray[np.int64]]:
+    """Of each mode, how many pictures come before the right one of each query; prints what that means."""
+    found = {}
     with tempfile.TemporaryDirectory() as folder:
         database, index_path = store(folder, test, model)
         encoder = open_encoder(model.name, model.digest)
         meaning = search.Meaning(VectorIndex.open(index_path), encoder.encode, [], encoder.reads)
         with Catalog.open_for_reading(database) as catalog:
             for mode in MODES:
-                ranks = np.array([rank(catalog, meaning, mode, query, right) for query, right in spread(test.queries, most)])
-                shares = [float((ranks < depth).mean() * 100) for depth in (1, 5, 10)]
-                reciprocal = float(np.where(ranks < DEEPEST, 1 / (ranks + 1), 0).mean())
-                print(f"{test.name:58} {mode:9} {' '.join(f'{share:5.1f}' for share in shares)}  {reciprocal:.3f}", flush=True)
-                best[mode] = shares[0]
-    lost = max(best.values()) - best["hybrid"]
-    return f"{test.name}: {lost:.1f}" if lost > 0 else None
+                found[mode] = np.array([rank(catalog, meaning, mode, *query) for query in spread(test.queries, most)])
+                show(test.name, mode, figures(found[mode]))
+    return found
+
+
+def figures(ranks: NDArray[np.int64]) -> list[float]:
+    """The shares, in percent, of what is first, in the first 5 and 10; the mean reciprocal rank."""
+    shares = [float((ranks < depth).mean() * 100) for depth in (1, 5, 10)]
+    return [*shares, float(np.where(ranks < DEEPEST, 1 / (ranks + 1), 0).mean())]
+
+
+def show(name: str, mode: str, of_mode: Sequence[float]) -> None:
+    *shares, reciprocal = of_mode
+    print(f"{name:58} {mode:9} {' '.join(f'{share:5.1f}' for share in shares)}  {reciprocal:.3f}", flush=True)
+
+
+def lost(found: dict[str, NDArray[np.int64]]) -> str:
+    """Where hybrid puts fewer pictures first than words or meaning alone: by how many points, and whether that may be chance."""
+    first = {mode: its == 0 for mode, its in found.items()}
+    best = max(("text", "semantic"), key=lambda mode: first[mode].sum())
+    losses, wins = int((first[best] & ~first["hybrid"]).sum()), int((first["hybrid"] & ~first[best]).sum())
+    if losses <= wins:
+        return ""
+    points = (losses - wins) / len(first[best]) * 100
+    uneven = sum(comb(losses + wins, won) for won in range(wins + 1)) / 2 ** (losses + wins)
+    return f"{points:.1f} points: {losses} lost and {wins} won of {len(first[best])} against {best}, p = {min(1, 2 * uneven):.2f}"
 
 
 def store(folder: str, test: Test, model: EmbeddingModel) -> tuple[str, str]:

@@ -38,9 +38,13 @@ class Picture(NamedTuple):
 
 
 class Test(NamedTuple):
-    """What is stored, and what is asked; of each query, the numbers of the pictures that are right."""
+    """What is stored, and what is asked; of each query, the numbers of the pictures that are right.
+
+    `pair`: the language that is asked in and the one that is stored.
+    """
 
     name: str
+    pair: str
     pictures: list[Picture]
     queries: list[tuple[str, set[int]]]
 
@@ -69,20 +73,21 @@ def in_one_language(name: str, language: str, numbered: dict[int, list[str]]) ->
     chance = random.Random(1)
     stored, asked = numbered[min(numbered)], numbered[max(numbered)]
     plain = [Picture(text, language) for text in stored]
-    yield Test(f"{name}: another's caption", plain, each(asked))
-    yield Test(f"{name}: 3 words of another's caption", plain, each([some_words(text, 3, chance) for text in asked]))
-    yield visible_text(name, plain, chance)
+    pair = f"{language} > {language}"
+    yield Test(f"{name}: another's caption", pair, plain, each(asked))
+    yield Test(f"{name}: 3 words of another's caption", pair, plain, each([some_words(text, 3, chance) for text in asked]))
+    yield visible_text(name, pair, plain, chance)
     facts = [[chance.choice(kind) for kind in FACTS] for _ in plain]
     known = [picture._replace(facts=all_words(its)) for picture, its in zip(plain, facts, strict=True)]
-    yield facts_alone(name, known, facts, chance)
+    yield facts_alone(name, pair, known, facts, chance)
     of_language = int(language == "ru")
     with_names = [f"{text} {chance.choice(its[:2])[of_language]}" for text, its in zip(asked, facts, strict=True)]
-    yield Test(f"{name}: caption and a place or person", known, each(with_names))
+    yield Test(f"{name}: caption and a place or person", pair, known, each(with_names))
     short = [f"{some_words(text, 2, chance)} {its[0][of_language]}" for text, its in zip(asked, facts, strict=True)]
-    yield Test(f"{name}: 2 words and a place", known, each(short))
+    yield Test(f"{name}: 2 words and a place", pair, known, each(short))
 
 
-def visible_text(name: str, plain: Sequence[Picture], chance: random.Random) -> Test:
+def visible_text(name: str, pair: str, plain: Sequence[Picture], chance: random.Random) -> Test:
     def sign() -> str:
         plate = f"{''.join(chance.choices('ABEKMHOPCTYX', k=2))} {chance.randint(1000, 9999)}"
         return chance.choice((plate, " ".join(map(chance.choice, SIGNS))))
@@ -91,16 +96,16 @@ def visible_text(name: str, plain: Sequence[Picture], chance: random.Random) -> 
     where: dict[str, set[int]] = defaultdict(set)
     for number, picture in enumerate(pictures):
         where[picture.visible_text].add(number)
-    return Test(f"{name}: visible text", pictures, [(text.lower(), numbers) for text, numbers in where.items()])
+    return Test(f"{name}: visible text", pair, pictures, [(text.lower(), numbers) for text, numbers in where.items()])
 
 
-def facts_alone(name: str, pictures: list[Picture], facts: list[list[tuple[str, str]]], chance: random.Random) -> Test:
+def facts_alone(name: str, pair: str, pictures: list[Picture], facts: list[list[tuple[str, str]]], chance: random.Random) -> Test:
     queries = []
     for its in facts:
         chosen, language = chance.sample(its, 2), chance.randint(0, 1)
         right = {number for number, others in enumerate(facts) if set(chosen) <= set(others)}
         queries.append((" ".join(words.words_of(fact[language])[0] for fact in chosen), right))
-    return Test(f"{name}: facts alone", pictures, queries)
+    return Test(f"{name}: facts alone", pair, pictures, queries)
 
 
 def in_two_languages(name: str, texts: dict[str, list[str]]) -> Iterator[Test]:
@@ -109,16 +114,17 @@ def in_two_languages(name: str, texts: dict[str, list[str]]) -> Iterator[Test]:
     for stored in texts:
         pictures = [Picture(text, stored) for text in texts[stored]]
         for asked in texts:
+            pair = f"{asked} > {stored}"
             if asked != stored:
-                yield Test(f"{name}: {asked} > {stored}", pictures, each(texts[asked]))
+                yield Test(f"{name}: {pair}", pair, pictures, each(texts[asked]))
             some = [some_words(text, 3, chance) for text in texts[asked]]
-            yield Test(f"{name}: {asked} > {stored}, 3 words", pictures, each(some))
+            yield Test(f"{name}: {pair}, 3 words", pair, pictures, each(some))
             facts = [[chance.choice(PLACES), chance.choice(SEASONS)] for _ in pictures]
             known = [picture._replace(facts=all_words(its)) for picture, its in zip(pictures, facts, strict=True)]
             short = [
                 f"{some_words(text, 2, chance)} {its[0][asked == 'ru']}" for text, its in zip(texts[asked], facts, strict=True)
             ]
-            yield Test(f"{name}: {asked} > {stored}, 2 words and a place", known, each(short))
+            yield Test(f"{name}: {pair}, 2 words and a place", pair, known, each(short))
     yield from mixed(name, texts, chance)
 
 
@@ -129,10 +135,11 @@ def mixed(name: str, texts: dict[str, list[str]], chance: random.Random) -> Iter
     across = [texts[other if language == one else one][number] for number, language in enumerate(chosen)]
     within = [picture.text for picture in pictures]
     for kind, asked in (("other", across), ("same", within)):
+        pair = f"en, ru > {kind}"
         if kind == "other":
-            yield Test(f"{name} mixed: asked in the other language", pictures, each(asked))
+            yield Test(f"{name} mixed: asked in the other language", pair, pictures, each(asked))
         some = [some_words(text, 3, chance) for text in asked]
-        yield Test(f"{name} mixed: 3 words of the {kind} language", pictures, each(some))
+        yield Test(f"{name} mixed: 3 words of the {kind} language", pair, pictures, each(some))
 
 
 def of_photographs(captions: dict[str, dict[str, object]]) -> Iterator[Test]:
@@ -150,8 +157,11 @@ def of_photographs(captions: dict[str, dict[str, object]]) -> Iterator[Test]:
 
     for language in ("en", "ru"):
         for other in ("en", "ru"):
-            yield Test(f"photographs: {other} > {language}", stored(lambda _, its=language: its), asked(other))  # type: ignore[misc]
-    yield Test("photographs mixed: both languages", stored(lambda number: ("en", "ru")[number % 2]), asked("en", "ru"))
+            pair = f"{other} > {language}"
+            yield Test(f"photographs: {pair}", pair, stored(lambda _, its=language: its), asked(other))  # type: ignore[misc]
+    yield Test(
+        "photographs mixed: both languages", "en, ru > both", stored(lambda number: ("en", "ru")[number % 2]), asked("en", "ru")
+    )
 
 
 def each(queries: Sequence[str]) -> list[tuple[str, set[int]]]:

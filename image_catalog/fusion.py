@@ -2,7 +2,7 @@
 
 Owns the formula. numpy and faiss are behind the vector index that it is given.
 
-    score = z + w + 1.2·n + 3·p        w = 5·c⁶ + 0.06·d
+    score = z + w + 1.2·n + p        w = 5·c⁶ + 0.05·d
 
 z: the cosine of query and description in standard deviations above what is usual for this query, so that the cosines of any
 embedding model compare. c: how much of the query the words of the picture cover (coverage). n: the summed idf of the names in it:
@@ -15,7 +15,10 @@ that is described in another alphabet than the query's, and so cannot have its w
 of them: between the two, meaning decides.
 
 The weights were tuned on one half of the queries of 30 sets (paraphrases, keywords, visible text, facts, names beside a
-description, Russian, English, across, mixed), with three models, and checked on the other half; the optimum is flat.
+description, Russian, English, across, mixed), with three models, and checked on the other half. The optimum is flat: a
+conditional logit of fourteen features of words and meaning, bm25 and lengths among them, gains 0.1 to 0.4 points of R@1 on the
+half it was not fitted to, and puts more kinds behind one leg. Of pictures that have all the words, bm25 and meaning pick the
+right one equally often.
 """
 
 from __future__ import annotations
@@ -36,9 +39,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 _OF_COVERAGE, _POWER = 5.0, 6
-_OF_WORDS = 0.06
+_OF_WORDS = 0.05
 _OF_NAMES = 1.2
-_OF_PHRASE = 3.0
+_OF_PHRASE = 1.0
 _BESIDE_FACTS = 0.1  # meaning knows no facts: in a query of nothing else it orders equals only
 _OF_OTHER_WORDS = 3.0
 _MOST_FACTS_READ = 200
