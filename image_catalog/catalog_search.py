@@ -117,13 +117,18 @@ class SearchableCatalog:
         except sqlite3.OperationalError as error:
             raise UsageError("--fts-syntax", str(error), "see https://sqlite.org/fts5.html#full_text_query_syntax") from None
 
-    def vocabulary(self, beginning: str = "") -> Iterator[tuple[str, int]]:
-        """Words as they stand in the texts, in lower case, that begin so, and in how many texts each occurs."""
-        columns = ", ".join(f"'{name}'" for name in _TEXTS)
-        yield from self._db.execute(
-            f"SELECT term, sum(doc) FROM images_vocabulary WHERE term >= ? AND term < ? AND col IN ({columns}) GROUP BY term",
-            (beginning, beginning + "\U0010ffff"),
-        )
+    def stems(self, beginning: str) -> Iterator[tuple[str, int]]:
+        """Stems that begin so, and how many images, gone or not, have each."""
+        query = "SELECT term, doc FROM images_vocabulary WHERE term >= ? AND term < ? AND col = 'stems'"
+        yield from self._db.execute(query, (beginning, beginning + "\U0010ffff"))
+
+    def word_of_stem(self, stem: str) -> str | None:
+        """The form in which a stem stands most often in some of the images that have it, in lower case."""
+        ids = self.newest_with_all([Term(((stem,),))], _SAMPLE)
+        texts = self._rows_of(f"SELECT {', '.join(_TEXTS)} FROM images WHERE id IN", ids)
+        found = [word.casefold() for row in texts for text in row if text for word in words.words_of(text)]
+        forms = [word for word in found if word.isalpha() and words.stem_of(word) == stem]
+        return max(sorted(set(forms)), key=forms.count, default=None)
 
     # Filters
 

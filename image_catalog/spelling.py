@@ -5,10 +5,9 @@ Knows typing errors and keyboards; reads the vocabulary through catalog_search.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from image_catalog import words
 from image_catalog.catalog_search import SearchableCatalog
 from image_catalog.query import Term, parse
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN = 3
 _ERRORS = ((6, 2), (4, 1))  # from so many letters on so many typing errors are believed
-_LONGEST_ENDING = 6  # letters that a word has beyond its stem
+_ALPHABETS = ("abcdefghijklmnopqrstuvwxyz", "абвгдежзийклмнопрстуфхцчшщъыьэюя")  # ё is е in stems
 # The same keys of the two keyboards of a Russian computer.
 _LATIN = "`qwertyuiop[]asdfghjkl;'zxcvbnm,.~QWERTYUIOP{}ASDFGHJKL:\"ZXCVBNM<>"
 _CYRILLIC = "ёйцукенгшщзхъфывапролджэячсмитьбюЁЙЦУКЕНГШЩЗХЪФЫВАПРОЛДЖЭЯЧСМИТЬБЮ"
@@ -55,35 +54,32 @@ def _typed_on_other_keyboard(rows: SearchableCatalog, text: str) -> list[str]:
 
 
 def _close_words(rows: SearchableCatalog, stem: str) -> list[str]:
-    """Words whose stems are a typing error away; the first letter is seldom wrong, so it is believed at first."""
+    """Words whose stems are a typing error or two away, the likeliest first.
+
+    One error is tried out: some hundred stems are looked up, however many words the catalog has. Of two, none in the first two
+    letters is believed: else all words would have to be read.
+    """
     errors = next((errors for letters, errors in _ERRORS if len(stem) >= letters), 0)
-    for beginning in dict.fromkeys((stem[:1], "")) if errors else ():
-        close: dict[str, tuple[int, int, str]] = {}
-        for word, count in rows.vocabulary(beginning):
-            if not (word.isalpha() and -errors <= len(word) - len(stem) <= errors + _LONGEST_ENDING):
-                continue
-            other = words.stem_of(word)
-            distance = _distance(stem, other, errors)
-            if distance <= errors:
-                close[other] = min(close.get(other, (errors, 0, word)), (distance, -count, word))
-        if close:
-            return [word for _, _, word in sorted(close.values())[:_MOST_SHOWN]]
-    return []
+    close = _that_exist(rows, _one_error_away(stem)) if errors else {}
+    if not close and errors > 1:
+        from rapidfuzz.distance import OSA  # letters inserted, left out, changed, or swapped with their neighbour
+
+        close = {its: count for its, count in rows.stems(stem[:2]) if OSA.distance(stem, its, score_cutoff=errors) <= errors}
+    likeliest = sorted(close, key=lambda its: (-close[its], its))
+    return list(islice(filter(None, map(rows.word_of_stem, likeliest)), _MOST_SHOWN))
 
 
-def _distance(one: str, other: str, limit: int) -> int:
-    """Letters to insert, leave out, change or swap with their neighbour (optimal string alignment); limit + 1 for any more."""
-    if abs(len(one) - len(other)) > limit:
-        return limit + 1
-    above: list[int] = []
-    row = list(range(len(other) + 1))
-    for number, letter in enumerate(one, start=1):
-        before, above, row = above, row, [number]
-        for at, its in enumerate(other, start=1):
-            cost = min(above[at] + 1, row[at - 1] + 1, above[at - 1] + (letter != its))
-            if number > 1 < at and letter == other[at - 2] and one[number - 2] == its:
-                cost = min(cost, before[at - 2] + 1)
-            row.append(cost)
-        if min(row) > limit:
-            return limit + 1
-    return row[-1]
+def _that_exist(rows: SearchableCatalog, stems: Iterable[str]) -> dict[str, int]:
+    counts = {stem: rows.count_with(Term(((stem,),))) for stem in stems}
+    return {stem: count for stem, count in counts.items() if count}
+
+
+def _one_error_away(stem: str) -> set[str]:
+    """With one letter inserted, left out, changed, or two neighbours swapped; nothing for alphabets that are not known here."""
+    letters = next((alphabet for alphabet in _ALPHABETS if set(stem) <= set(alphabet)), "")
+    found = set()
+    for at in range(len(stem) + 1):
+        before, after = stem[:at], stem[at:]
+        found |= {before + letter + rest for letter in letters for rest in (after, after[1:])}
+        found |= {before + after[1:], before + after[1:2] + after[:1] + after[2:]}
+    return found - {stem} if letters else set()
