@@ -1,42 +1,56 @@
-"""Dates as people write them -> the beginning of an ISO date, as it compares with images.taken_at."""
+"""Dates as people write them -> the beginning of an ISO date, as it compares with images.taken_at.
+
+What is written in numbers, and `2 weeks ago`, is read here, in no time; the rest is dateparser's.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
-_YEAR_FIRST = re.compile(r"(\d{4})(?:[-./](\d{1,2})(?:[-./](\d{1,2}))?)?")
+_YEAR_FIRST = re.compile(r"(\d{4})(?:[-./](\d{1,2})(?:[-./](\d{1,2})(?:[t ]\d{1,2}:\d{2}.*)?)?)?")
 _DAY_FIRST = re.compile(r"(?:(?:(\d{1,2})\.)?(\d{1,2})\.)?(\d{4})")  # 15.06.2023 and 06.2023, as in Russian
-_AGO = re.compile(r"(?:(\d{1,4})\s*)?([a-zа-я]+)\s+(?:ago|назад)")
+_AGO = re.compile(r"(?:(\d{1,4}|an?)\s*)?([a-zа-я]+)\s+(?:ago|назад)")
 _DAYS = {"today": 0, "yesterday": 1, "сегодня": 0, "вчера": 1, "позавчера": 2}
-# The beginnings of the units' names, with their days; months and years have days of their own.
-_UNITS = {"day": 1, "д": 1, "week": 7, "недел": 7, "month": 30, "месяц": 30, "year": 365, "год": 365, "лет": 365}
+# Units and their days; months and years have days of their own.
+_UNITS = {
+    1: "day days день дня дней",
+    7: "week weeks неделя неделю недели недель",
+    30: "month months месяц месяца месяцев",
+    365: "year years год года лет",
+}
+_WORD = re.compile("[^\\W\\d_]{3}")
+_SLASHES = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
 
 
 def parse_date(text: str, today: date) -> str:
     """`2023`, `2023-06` or `2023-06-15` for what `text` says; raises ValueError when it says no date.
 
-    Understands also 15.06.2023, 06.2023, today, yesterday, `2 weeks ago`, `неделю назад` and the like.
+    Understands also 15.06.2023, 06.2023, today, yesterday, `2 weeks ago`, `неделю назад`, `june 2023`, `в прошлом году` and
+    the like. A time of day is not looked at.
     """
-    text = text.strip().casefold()
+    text = " ".join(text.casefold().split())
     if text in _DAYS:
         return (today - timedelta(_DAYS[text])).isoformat()
-    if ago := _AGO.fullmatch(text):
-        return _earlier(today, int(ago[1] or 1), ago[2]).isoformat()
+    ago = _AGO.fullmatch(text)
+    if ago and (days := _days_of(ago[2])):
+        count = int(ago[1]) if (ago[1] or "").isdigit() else 1
+        return _earlier(today, count, days).isoformat()
     if match := _YEAR_FIRST.fullmatch(text):
         year, month, day = match.groups()
     elif match := _DAY_FIRST.fullmatch(text):
         day, month, year = match.groups()
     else:
-        raise ValueError(text)
+        return _as_spoken(text, today)
     found = date(int(year), int(month or 1), int(day or 1)).isoformat()
     return found if day else found[:7] if month else found[:4]
 
 
-def _earlier(today: date, count: int, unit: str) -> date:
-    days = next((days for name, days in _UNITS.items() if unit.startswith(name)), None)
-    if days is None:
-        raise ValueError(unit)
+def _days_of(unit: str) -> int | None:
+    return next((days for days, names in _UNITS.items() if unit in names.split()), None)
+
+
+def _earlier(today: date, count: int, days: int) -> date:
     if days < 30:
         return today - timedelta(count * days)
     months = today.year * 12 + today.month - 1 - count * (12 if days == 365 else 1)
@@ -47,3 +61,18 @@ def _earlier(today: date, count: int, unit: str) -> date:
         except ValueError:
             continue
     return date(year, month + 1, min(today.day, 28))
+
+
+def _as_spoken(text: str, today: date) -> str:
+    """Months and weekdays by name and what else people say, in English and Russian; day before month where both are numbers."""
+    if not (_WORD.search(text) or _SLASHES.fullmatch(text)):  # dateparser takes `a` and `12` for dates, too
+        raise ValueError(text)
+    from dateparser.date import DateDataParser  # 0.1 s, for who writes dates so
+
+    start = datetime(today.year, today.month, today.day)
+    settings = {"RELATIVE_BASE": start, "PREFER_DATES_FROM": "past", "DATE_ORDER": "DMY"}
+    settings |= {"PREFER_DAY_OF_MONTH": "first", "PREFER_MONTH_OF_YEAR": "first"}
+    found = DateDataParser(languages=["en", "ru"], settings=settings).get_date_data(text)
+    if found.date_obj is None:
+        raise ValueError(text)
+    return found.date_obj.date().isoformat()[: {"year": 4, "month": 7}.get(found.period, 10)]

@@ -86,7 +86,8 @@ def positions_of(name: str) -> list[tuple[float, float]]:
     town, *wider = (part.strip() for part in name.split(","))
     table = _table()
     pattern = rf"^[^\n]*\t{re.escape(town)}(?:\t[^\n]*)?$"
-    lines = [match.span() for match in re.finditer(pattern, table.text, re.M | re.I)] if town else []
+    towns_only = re.compile(pattern, re.M | re.I).finditer(table.text, table.text.index("\n@"))
+    lines = [match.span() for match in towns_only] if town else []
     towns = (_town(table.text[begin:end], *table.cell_at(begin), table.regions) for begin, end in lines)
     return [(town.latitude, town.longitude) for town in towns if all(_lies_in(town, part, table) for part in wider)]
 

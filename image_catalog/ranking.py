@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from image_catalog import alphabets
 from image_catalog.catalog_search import SearchableCatalog
 from image_catalog.coverage import Coverage, Scope
 from image_catalog.errors import CannotGoOn
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _MORE_WITH_UNLIKE = 5
 # So many are sorted one by one; of more, some are met soon on a walk through all in that order.
 _FEW = 5000
+# From this share of a question on, its words are in a picture for more than chance.
+_SAID = 0.5
 
 
 class Meaning(Record):
@@ -53,7 +56,8 @@ class Ranking(Record):
 
     `mode` is what was done: list, fts, text, semantic or hybrid. `missing` are words that no picture has. `behind`: how many
     descriptions the vector index lacks, None when it was not asked. `rank_text` and `rank_meaning` are the places that words and
-    meaning alone would give, equals the same; None where that is far behind, or was not asked.
+    meaning alone would give, equals the same; None where that is far behind, or was not asked. `is_far`: neither words nor
+    meaning say that the picture is meant.
     """
 
     mode: str
@@ -66,6 +70,7 @@ class Ranking(Record):
     behind: int | None = None
     rank_text: Callable[[int], int | None] = dict[int, int]().get
     rank_meaning: Callable[[int], int | None] = dict[int, int]().get
+    is_far: Callable[[int], bool] = frozenset[int]().__contains__
 
 
 def listing(rows: SearchableCatalog, scope: Scope, question: Question, is_by_path: bool = False) -> Ranking:
@@ -131,7 +136,24 @@ def by_meaning(
         behind=_behind(rows, meaning.index),
         rank_text=coverage.rank if coverage else dict[int, int]().get,
         rank_meaning=fusion.rank_by_meaning,
+        is_far=_far_from(question, meaning.index, cosines, coverage),
     )
+
+
+def _far_from(
+    question: Question, index: VectorIndex, cosines: dict[int, float], coverage: Coverage | None
+) -> Callable[[int], bool]:
+    """Tells pictures that are no nearer than to a question without an answer, and have neither half of its words nor a name."""
+    alphabet = alphabets.of_text(question.query.spoken) if question.like is None else None
+    least = (index.provenance.unrelated or {}).get(alphabet or "")
+    if least is None:
+        return frozenset[int]().__contains__
+
+    def is_far(image_id: int) -> bool:
+        is_said = coverage is not None and (coverage.share(image_id) >= _SAID or coverage.idf_of_names(image_id) > 0)
+        return cosines.get(image_id, 0.0) < least and not is_said
+
+    return is_far
 
 
 def _without_unlike(rows: SearchableCatalog, scope: Scope, question: Question) -> Scope:

@@ -68,8 +68,22 @@ _PICTURE = Template("""<li>
 $others  </div>
 </li>""")
 _WORDS = {
-    "en": {"count": "Pictures found: ", "none": "no thumbnail", "title": "Pictures", "weak": "Weaker matches", "also": "Also: "},
-    "ru": {"count": "Найдено снимков: ", "none": "нет миниатюры", "title": "Снимки", "weak": "Менее точные", "also": "Также: "},
+    "en": {
+        "title": "Pictures",
+        "count": "Pictures found: ",
+        "weak": "Weaker matches",
+        "nearest": "Nothing fits well; the nearest",
+        "none": "no thumbnail",
+        "also": "Also: ",
+    },
+    "ru": {
+        "title": "Снимки",
+        "count": "Найдено снимков: ",
+        "weak": "Менее точные",
+        "nearest": "Ничто не подходит; ближайшие",
+        "none": "нет миниатюры",
+        "also": "Также: ",
+    },
 }
 
 
@@ -83,12 +97,12 @@ def page(result: Result, question: str, thumbnail: Callable[[bytes], bytes | Non
         return "\n".join(("<ul>", *pictures, "</ul>")) if hits else ""
 
     strong, weak = ([hit for hit in result.hits if hit.is_weak == is_weak] for is_weak in (False, True))
-    divider = f"<h2>{said['weak']}</h2>" if weak else ""
+    divider = f"<h2>{said['weak' if result.fits else 'nearest']}</h2>" if weak else ""
     return _PAGE.substitute(
         language=language,
         policy=html.escape(_POLICY),
         title=_safe(question.strip() or said["title"]),
-        count=f"{said['count']}{len(result.hits)}",
+        count=f"{said['count']}{len(strong)}",
         lists="\n".join(filter(None, (listed(strong), divider, listed(weak)))),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice, takewhile
+from math import inf
 
 from image_catalog import ranking
 from image_catalog.catalog_search import SearchableCatalog
@@ -31,6 +32,7 @@ SORTS = ("score", "date", "path")
 # Below this part of the best score a picture is a weaker match: measured, 2 to 8 % of the right pictures are.
 _WEAK = 0.6
 _COMPARED_AT_ONCE = 16
+_MOST_DOUBTED = 100
 
 
 class Request(Record):
@@ -74,13 +76,15 @@ class Hit(Record):
 class Result(Record):
     """The hits of one page, and what the user should know.
 
-    `mode` is what was really done: `text` where there is no vector index, `list` without a query, `fts`. `missing` are the words
-    that no picture has. `behind`: how many descriptions the vector index lacks, None when it was not asked.
+    `mode` is what was really done: `text` where there is no vector index, `list` without a query, `fts`. `fits`: at least one
+    picture answers the question; if not, all are weaker matches. `missing` are the words that no picture has. `behind`: how
+    many descriptions the vector index lacks, None when it was not asked.
     """
 
     hits: list[Hit]
     query: Query
     mode: str
+    fits: bool
     has_more: bool
     missing: tuple[Term, ...]
     behind: int | None
@@ -121,24 +125,17 @@ class _Search:
         """The page that was asked for."""
         request = self._request
         ranked = self._ranking(open_meaning)
-        order = iter(ranked.order)
-        best = next(order, None)
-        weak = 0.0 if best is None else _WEAK * max(0.0, ranked.strength(best))
-        sought = () if best is None else self._sought(ranked, chain((best,), order), weak)
-        page = list(islice(self._distinct(sought), request.offset, request.offset + request.limit + 1))
-        hits = self._hits(ranked, page[: request.limit], weak)
+        order, weak, fits = _judged(ranked)
+        page = list(islice(self._distinct(self._sought(ranked, order, weak)), request.offset, request.offset + request.limit + 1))
+        hits = self._hits(ranked, page[: request.limit], weak if fits else inf)
         has_more = len(page) > request.limit
-        return Result(hits, self._query, ranked.mode, has_more, ranked.missing, ranked.behind, self._notes)
+        return Result(hits, self._query, ranked.mode, fits, has_more, ranked.missing, ranked.behind, self._notes)
 
     def strong_ids(self, open_meaning: Callable[[], Meaning]) -> list[int]:
         """The best, as long as they are no weaker matches."""
         ranked = self._ranking(open_meaning)
-        order = iter(ranked.order)
-        best = next(order, None)
-        if best is None:
-            return []
-        weak = _WEAK * max(0.0, ranked.strength(best))
-        strong = takewhile(lambda image_id: ranked.strength(image_id) >= weak, chain((best,), order))
+        order, weak, _ = _judged(ranked)
+        strong = takewhile(lambda image_id: ranked.strength(image_id) >= weak, order)
         return list(islice(strong, self._request.limit))
 
     # What may be found
@@ -251,6 +248,22 @@ class _Search:
 
 def _both(allowed: set[int] | None, ids: Iterable[int]) -> set[int]:
     return set(ids) if allowed is None else allowed.intersection(ids)
+
+
+def _judged(ranked: Ranking) -> tuple[Iterator[int], float, bool]:
+    """The order, as it is; the strength below which pictures are weaker matches; whether any of the others fits the question."""
+    order = iter(ranked.order)
+    best = next(order, None)
+    if best is None:
+        return order, 0.0, False
+    weak = _WEAK * max(0.0, ranked.strength(best))
+    looked_at = [best]
+    while ranked.is_far(looked_at[-1]) and len(looked_at) < _MOST_DOUBTED:
+        following = next(order, None)
+        if following is None or ranked.strength(following) < weak:
+            return chain(looked_at, () if following is None else (following,), order), weak, False
+        looked_at.append(following)
+    return chain(looked_at, order), weak, not ranked.is_far(looked_at[-1])
 
 
 def _refuse_unreadable(meaning: Meaning, question: Question) -> None:

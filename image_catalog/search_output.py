@@ -45,7 +45,7 @@ def lines(result: Result, style: Style, drawn: Callable[[Hit], str] | None = Non
     `drawn` gives what shows the picture itself on the terminal, or nothing.
     """
     matcher = Matcher(result.query)
-    weaker = f"{style.dim}weaker matches:{style.plain}"
+    weaker = f"{style.dim}{'weaker matches' if result.fits else 'nothing fits well; the nearest'}:{style.plain}"
     for number, hit in enumerate(result.hits):
         if hit.is_weak and (number == 0 or not result.hits[number - 1].is_weak):
             yield weaker

@@ -29,7 +29,15 @@ _SAMPLE = 2000
 
 
 def build(
-    path: str, ids: Ids, vectors: NDArray[Any], *, model: str, model_digest: str, generation: int, type: str = "auto"
+    path: str,
+    ids: Ids,
+    vectors: NDArray[Any],
+    *,
+    model: str,
+    model_digest: str,
+    generation: int,
+    type: str = "auto",
+    unrelated: dict[str, float] | None = None,
 ) -> Provenance:
     """Write the index of `vectors` (n, dimension), unit length, 16 or 32 bits, to `path`; row i belongs to image ids[i].
 
@@ -57,7 +65,7 @@ def build(
         rows = order[start : start + _ADDED_AT_ONCE]
         index.add_with_ids(vectors[rows].astype(np.float32), ids[start : start + _ADDED_AT_ONCE])
     recall = None if chosen == "flat" else approximate_index.tune(storage, vectors)
-    provenance = Provenance(model, model_digest, dimension, count, generation, chosen, recall)
+    provenance = Provenance(model, model_digest, dimension, count, generation, chosen, unrelated, recall)
     vector_file.replace(path, provenance, lambda write: faiss.write_index(index, faiss.PyCallbackIOWriter(write)))
     return provenance
 

@@ -217,7 +217,7 @@ class VectorRun:
     def _build(self, known: _Known, model_id: int, generation: int) -> Provenance:
         import numpy as np
 
-        from image_catalog import language_balance, vector_index
+        from image_catalog import language_balance, unrelated, vector_index
 
         ids, blobs = [], bytearray()
         for image_id, blob in self.catalog.image_vectors(model_id):
@@ -228,14 +228,20 @@ class VectorRun:
             image_id: alphabets.language_of(beginning, recorded)
             for image_id, recorded, beginning in self.catalog.description_languages()
         }
+        balanced = language_balance.balance(vectors, [language_of.get(image_id) for image_id in ids])
+        settings = query_encoder.read_settings(query_encoder.cached_folder(known.digest), known.digest)
+        encoder = None
+        if ids and settings and "slow" not in settings:  # 48 questions to a whole model take as long as a small catalog
+            encoder = query_encoder.open_encoder(known.name, known.digest)
         return vector_index.build(
             self.path,
             np.array(ids, np.int64),
-            language_balance.balance(vectors, [language_of.get(image_id) for image_id in ids]),
+            balanced,
             model=known.name,
             model_digest=known.digest,
             generation=generation,
             type=self.options.type,
+            unrelated=unrelated.nearness(balanced, encoder.encode, encoder.reads) if encoder else None,
         )
 
     # What a query needs

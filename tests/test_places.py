@@ -94,6 +94,11 @@ def test_a_town_is_found_by_its_name_in_both_languages() -> None:
     assert places.positions_of("Soch") == places.positions_of("Sochi, France") == places.positions_of("") == []
 
 
+@pytest.mark.parametrize("name", ["Moscow", "Москва", "New York", "Singapore", "Mexico", "Санкт-Петербург", "Utah", "@", "0"])
+def test_a_town_may_have_the_name_of_a_region_or_a_country(name: str) -> None:
+    assert all(-90 <= latitude <= 90 and -180 <= longitude <= 180 for latitude, longitude in places.positions_of(name))
+
+
 def test_towns_of_one_name_are_told_apart_by_region_and_country() -> None:
     everywhere = places.positions_of("Paris")
     (texan,) = places.positions_of("Paris, Texas")

@@ -116,6 +116,24 @@ def test_ranks_are_the_places_that_each_leg_gives_alone(folder: Path, query: str
     assert 1 < len(expected) < len(TEXTS)
 
 
+def test_what_fits_nothing_is_said(folder: Path, tmp_path: Path) -> None:
+    """An embedding model finds something near to anything; how near is nothing, is measured when the index is made."""
+    for question in ("tax return form", "theory of grammar", "quantum chromodynamics"):
+        done = run_script("search_images.py", question, "-n", "2", cwd=folder)
+        assert (done.returncode, done.stdout.splitlines()[0]) == (0, "nothing fits well; the nearest:"), question
+        assert all(picture["weak"] for picture in search(folder, question))
+    for question in ("puppy at the seaside", "dessert", "KX 4821", "old stuff in front of a house"):
+        assert not search(folder, question)[0]["weak"], question
+        assert "nothing fits" not in run_script("search_images.py", question, cwd=folder).stdout
+    # What is like a picture is no question; and words that are there fit whatever the model thinks.
+    assert not search(folder, "--like", "/photos/cake.jpg")[0]["weak"]
+    newest = search(folder, "tax return form", "--sort", "date", "--limit", "1")
+    assert len(newest) == 1
+    page = tmp_path / "page.html"
+    assert run_script("search_images.py", "tax return form", "--html", page, cwd=folder).returncode == 0
+    assert "Nothing fits well; the nearest" in page.read_text(encoding="utf-8")
+
+
 def test_torch_is_not_loaded(folder: Path) -> None:
     program = (
         "import sys, search_images\n"

@@ -71,7 +71,7 @@ def _listed(warm: WarmCatalog, given: Parameters, request: Request) -> Result | 
     ids: list[int] = table.ids[rows].tolist()
     with warm.catalog() as catalog:
         hits = _hits_of_ids(catalog, ids[: request.limit])
-    return Result(hits, parse(""), "list", len(ids) > request.limit, (), None, [])
+    return Result(hits, parse(""), "list", True, len(ids) > request.limit, (), None, [])
 
 
 def _hits_of_ids(catalog: Catalog, ids: Sequence[int]) -> list[Hit]:
