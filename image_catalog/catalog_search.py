@@ -26,6 +26,7 @@ _KM_PER_DEGREE = 111.195  # of latitude, on a sphere of 6,371 km
 _EARTH_RADIUS = 6371.0  # km
 _IDS_AT_ONCE = 900  # below SQLite's smallest limit of bound values
 _MOST_NAMES_SHOWN = 8
+_MOST_READ_FOR_PHRASE = 5000
 _SAMPLE = 16  # pictures by which a word is told to be a fact
 _COLUMNS_OF_NAMES = {
     "camera": ("camera_make", "camera_model"),
@@ -82,6 +83,14 @@ class SearchableCatalog:
             expression = f"{expression} AND ({_match_any(among)})"
         return chain.from_iterable(self._db.execute("SELECT rowid FROM images_fts WHERE images_fts MATCH ?", (expression,)))
 
+    def ids_saying(self, term: Term) -> Iterable[int]:
+        """As ids_with, but a phrase must stand in one text, tag or fact: not across the border of two."""
+        found = list(self.ids_with(term))
+        if all(len(phrase) == 1 for phrase in term.phrases) or len(found) > _MOST_READ_FOR_PHRASE:
+            return found
+        rows = self._rows_of(f"SELECT id, {', '.join(_TEXTS)} FROM images WHERE id IN", found)
+        return (row[0] for row in rows if any(_count(words.stems(text), term) for text in _single_texts(row[1:])))
+
     def is_fact(self, term: Term) -> bool:
         """Does `term` stand in facts and keywords (a place, a camera, a year, a person) rather than in what is said of pictures?
 
@@ -134,11 +143,15 @@ class SearchableCatalog:
 
     def ids_passing(self, wanted: Filter) -> set[int]:
         """Images, gone or not, that pass a filter that is not empty. Raises UsageError for a name that the catalog lacks."""
-        sets = [*self._by_columns(wanted), *map(self._by_tag, wanted.tags), *map(self._by_folder, wanted.folders)]
-        sets += (self._by_name("camera", text, _has_parts) for text in wanted.cameras)
-        sets += (self._by_name("lens", text, _has_parts) for text in wanted.lenses)
-        sets += (self._by_name("format", text, _is_same) for text in wanted.formats)
-        sets += map(self._by_place, wanted.near)
+        sets = [*self._by_columns(wanted), *map(self._by_tag, wanted.tags)]
+        choices = (
+            [self._by_folder(folder) for folder in wanted.folders],
+            [self._by_name("camera", text, _has_parts) for text in wanted.cameras],
+            [self._by_name("lens", text, _has_parts) for text in wanted.lenses],
+            [self._by_name("format", text, _is_same) for text in wanted.formats],
+            [self._by_place(near) for near in wanted.near],
+        )
+        sets += (set().union(*alternatives) for alternatives in choices if alternatives)
         return set.intersection(*sets)
 
     def _by_columns(self, wanted: Filter) -> Iterator[set[int]]:
@@ -147,9 +160,10 @@ class SearchableCatalog:
             yield self._ids("SELECT id FROM images WHERE taken_at >= ? AND taken_at < ?", wanted.after or "", last)
         if wanted.min_size:
             yield self._ids("SELECT id FROM images WHERE max(width, height) >= ?", wanted.min_size)
-        if wanted.orientation:
-            sign = {"landscape": ">", "portrait": "<", "square": "="}[wanted.orientation]
-            yield self._ids(f"SELECT id FROM images WHERE width {sign} height")
+        if wanted.orientations:
+            signs = {"landscape": ">", "portrait": "<", "square": "="}
+            shapes = " OR ".join(f"width {signs[its]} height" for its in wanted.orientations)
+            yield self._ids(f"SELECT id FROM images WHERE {shapes}")
         if wanted.has_text:
             yield self._ids("SELECT id FROM images WHERE trim(visible_text) != ''")
 
@@ -360,6 +374,17 @@ def _is_place(text: str, names: list[str]) -> bool:
     """`names`: a place in two languages, each `town, city, region, country`. Is every part of `text` one of these in any form?"""
     parts = [words.stems(part) for part in text.split(",")]
     return any(parts) and any({*parts} - {""} <= {words.stems(its) for its in (*name.split(","), name)} for name in names)
+
+
+def _single_texts(columns: Sequence[str | None]) -> Iterator[str]:
+    """The texts of one image, given its _TEXTS, that belong together: tags, keywords and facts are several."""
+    import json
+
+    for name, text in zip(_TEXTS, columns, strict=True):
+        if text and name in ("tags", "keywords"):
+            yield from map(str, json.loads(text))
+        elif text:
+            yield from text.split(";") if name == "facts" else (text,)
 
 
 def _stems_of_lists(texts: Iterable[str | None]) -> list[list[str]]:

@@ -75,4 +75,5 @@ def _as_spoken(text: str, today: date) -> str:
     found = DateDataParser(languages=["en", "ru"], settings=settings).get_date_data(text)
     if found.date_obj is None:
         raise ValueError(text)
-    return found.date_obj.date().isoformat()[: {"year": 4, "month": 7}.get(found.period, 10)]
+    day: date = found.date_obj.date()
+    return day.isoformat()[: {"year": 4, "month": 7}.get(found.period or "", 10)]

@@ -6,6 +6,8 @@
     sun*               words that begin so
     кот OR собака      either is as good as both
     camera:canon       a filter, one of FILTERS; what it means, search_filter knows
+    -camera:canon      none of these
+    camera:canon OR camera:nikon        either; two cameras, places, folders, … are either, with or without OR
 
 Knows the language of queries; knows nothing of SQL, files or ranking.
 """
@@ -33,11 +35,19 @@ _MOST_WORDS_IN_TERM = 16
 _MOST_SEAMS = 3
 # They say nothing of a picture: looked for only in phrases, and when there is nothing else.
 _EMPTY_WORDS = (
-    " a an the and or of in on at to by for from with as is are be it its this that there"
-    " и в во на с со к ко у о об от до по под над за из для не а но как что это или при через "
+    " a an the and or of in on at to by for from with as is are be it its this that there me my"
+    " photo photos photograph photographs picture pictures pic pics image images taken"
+    " и в во на с со к ко у о об от до по под над за из для не а но как что это или при через мой моя моё мои"
+    " фото фотка фотки фотография фотографии фотографий картинка картинки картинок снимок снимки снимков"
+    " снято сделано года году "
 )
+# What file names end in; facts have the names without.
+_ENDINGS = " jpg jpeg jpe mpo png webp gif tif tiff bmp heic heif avif dng cr2 cr3 nef arw raf orf rw2 pef srw "
+# A picture has one camera, place, folder, …: two values are a choice. Of these it can have several, or they narrow a span.
+_NO_CHOICES = ("after", "before", "tag", "min-size", "has")
 
 Phrase = tuple[str, ...]
+FilterText = tuple[str, str]  # name and value, as typed
 
 
 class Term(Record):
@@ -54,17 +64,20 @@ class Term(Record):
 class Query(Record):
     """`wanted` terms make a picture match, `unwanted` ones exclude it; `spoken` is what the embedding model is asked.
 
-    `filters` are (name, value) as typed; nobody has looked yet whether the values make sense.
+    Of each of `filters` one alternative must be true, none of `unwanted_filters`; nobody has looked yet whether the values make
+    sense. `has_mixed_choice`: OR stands between a word and a filter, which no search can do; both are looked for.
     """
 
     spoken: str = ""
     wanted: tuple[Term, ...] = ()
     unwanted: tuple[Term, ...] = ()
-    filters: tuple[tuple[str, str], ...] = ()
+    filters: tuple[tuple[FilterText, ...], ...] = ()
+    unwanted_filters: tuple[FilterText, ...] = ()
+    has_mixed_choice: bool = False
 
 
 class _Part(Record):
-    """A piece of a query: what was typed, in quotes or not, and what stood before it: `-`, `camera:` or nothing."""
+    """A piece of a query: what was typed, in quotes or not, and what stood before it: `-`, `camera:`, `-camera:` or nothing."""
 
     typed: str
     is_quoted: bool = False
@@ -74,28 +87,78 @@ class _Part(Record):
 def parse(text: str) -> Query:
     """The query in a string."""
     clean = text[:_LONGEST_QUERY].encode("utf-8", "replace").decode("utf-8").translate(_CLEANED)
-    wanted: dict[Term, None] = {}
-    unwanted: dict[Term, None] = {}
-    empty: dict[Term, None] = {}
-    filters: list[tuple[str, str]] = []
-    spoken: list[str] = []
-    is_choice = False
+    reading = _Reading()
     for part in _parts(clean):
-        if len(wanted) + len(unwanted) + len(filters) >= _MOST_TERMS:
+        if reading.is_full():
             break
-        if part.mark.endswith(":"):
-            filters.append((part.mark[:-1], part.typed))
-        elif part.typed in _EITHER and not part.is_quoted:
-            is_choice = bool(wanted)
+        reading.take(part)
+    return reading.query()
+
+
+class _Reading:
+    """A query, as far as it has been read."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[Term, None] = {}
+        self._unwanted: dict[Term, None] = {}
+        self._empty: dict[Term, None] = {}
+        self._filters: list[list[FilterText]] = []
+        self._unwanted_filters: list[FilterText] = []
+        self._spoken: list[str] = []
+        self._last: str | None = None  # what an OR may join to: "word" or "filter"
+        self._is_choice = False
+        self._has_mixed_choice = False
+
+    def is_full(self) -> bool:
+        parts = (self._wanted, self._unwanted, self._filters, self._unwanted_filters)
+        return sum(map(len, parts)) >= _MOST_TERMS
+
+    def take(self, part: _Part) -> None:
+        name = part.mark.strip("-:").casefold()
+        if name and part.mark.startswith("-"):
+            self._unwanted_filters.append((name, part.typed))
+        elif name:
+            self._take_filter(name, part.typed)
         elif part.mark == "-":
-            unwanted |= dict.fromkeys(_terms(part))
+            self._unwanted |= dict.fromkeys(_terms(part))
+        elif part.typed in _EITHER and not part.is_quoted:
+            self._is_choice = self._last is not None
         else:
-            spoken.append(part.typed.rstrip("*"))
-            is_empty = f" {part.typed.casefold()} " in _EMPTY_WORDS and not part.is_quoted
-            for term in _terms(part):
-                _want(term, empty if is_empty else wanted, is_choice)
-            is_choice = False
-    return Query(" ".join(spoken).strip()[:_LONGEST_SPOKEN], tuple(wanted or empty), tuple(unwanted), tuple(filters))
+            self._take_words(part)
+
+    def query(self) -> Query:
+        spoken = " ".join(self._spoken).strip()[:_LONGEST_SPOKEN]
+        return Query(
+            spoken,
+            tuple(self._wanted or self._empty),
+            tuple(self._unwanted),
+            tuple(map(tuple, self._filters)),
+            tuple(self._unwanted_filters),
+            self._has_mixed_choice,
+        )
+
+    def _take_filter(self, name: str, value: str) -> None:
+        is_choice = self._is_choice_after("filter")
+        alike = [group for group in self._filters if name not in _NO_CHOICES and {its for its, _ in group} == {name}]
+        group = self._filters[-1] if is_choice else alike[-1] if alike else None
+        if group is None:
+            self._filters.append([(name, value)])
+        else:
+            group.append((name, value))
+
+    def _take_words(self, part: _Part) -> None:
+        self._spoken.append(part.typed.rstrip("*"))
+        is_choice = self._is_choice_after("word")
+        is_empty = f" {part.typed.casefold()} " in _EMPTY_WORDS and not part.is_quoted
+        for term in _terms(part):
+            _want(term, self._empty if is_empty else self._wanted, is_choice)
+
+    def _is_choice_after(self, kind: str) -> bool:
+        """Is what comes now another way to satisfy what stood before OR?"""
+        self._has_mixed_choice |= self._is_choice and self._last != kind
+        is_choice = self._is_choice and self._last == kind
+        self._last, self._is_choice = kind, False
+        return is_choice
 
 
 def _parts(text: str) -> Iterator[_Part]:
@@ -115,13 +178,19 @@ def _parts(text: str) -> Iterator[_Part]:
 
 
 def _is_mark(text: str) -> bool:
-    return text == "-" or (text.endswith(":") and text[:-1] in FILTERS)
+    return text == "-" or (text.endswith(":") and _filter_name(text[:-1]) is not None)
+
+
+def _filter_name(text: str) -> str | None:
+    """`camera` of `Camera` and `-camera`; None where that is no filter."""
+    name = text.removeprefix("-").casefold()
+    return name if name in FILTERS else None
 
 
 def _plain_part(typed: str) -> Iterator[_Part]:
     name, colon, value = typed.partition(":")
-    if colon and value and name in FILTERS:
-        yield _Part(value, mark=f"{name}:")
+    if colon and value and (known := _filter_name(name)):
+        yield _Part(value, mark=f"{'-' * typed.startswith('-')}{known}:")
     elif typed.startswith("-"):
         yield _Part(typed[1:], mark="-")
     elif typed:
@@ -131,10 +200,13 @@ def _plain_part(typed: str) -> Iterator[_Part]:
 def _want(term: Term, wanted: dict[Term, None], is_choice: bool) -> None:
     """Add `term`, or make it another way to satisfy the one before."""
     before = next(reversed(wanted), None)
-    if not is_choice or before is None or before.is_beginning != term.is_beginning:
+    if not is_choice or before is None:
         wanted[term] = None
         return
     del wanted[before]
+    if before.is_beginning != term.is_beginning:  # no single term can be both; neither must be there
+        wanted |= dict.fromkeys((before.with_(is_required=False), term.with_(is_required=False)))
+        return
     either = tuple(dict.fromkeys(before.phrases + term.phrases))
     wanted[Term(either, term.is_beginning, before.is_required and term.is_required)] = None
 
@@ -147,7 +219,17 @@ def _terms(part: _Part) -> list[Term]:
     if part.typed.endswith("*") and not part.is_quoted:
         return [Term(_beginnings(found), is_beginning=True)]
     phrase = tuple(map(words.stem_of, found))
-    return [Term((phrase,), is_required=True) if part.is_quoted else Term((phrase, *_other_spellings(found)))]
+    names = _as_file_name(part.typed, found)
+    others = () if part.is_quoted else _other_spellings(names or found)
+    as_name = (tuple(map(words.stem_of, names)),) if names else ()
+    return [Term(tuple(dict.fromkeys((phrase, *as_name, *others))), is_required=part.is_quoted)]
+
+
+def _as_file_name(typed: str, found: list[str]) -> list[str]:
+    """The words of `IMG_1234.jpg`, and of `holiday/IMG_1234.jpg`, that facts have: those of the name; none of other texts."""
+    if "." not in typed or f" {found[-1].casefold()} " not in _ENDINGS:
+        return []
+    return words.words_of(typed.rpartition("/")[2])[:_MOST_WORDS_IN_TERM][:-1]
 
 
 def _beginnings(found: list[str]) -> tuple[Phrase, ...]:
@@ -159,7 +241,10 @@ def _beginnings(found: list[str]) -> tuple[Phrase, ...]:
 
 
 def _other_spellings(found: list[str]) -> tuple[Phrase, ...]:
-    """EOS-5D and EOS5D, sun-glasses and sunglasses, 50mm and 50-mm are each other's."""
+    """EOS-5D is also EOS5D, sun-glasses sunglasses, 50mm 50-mm, and 15.06.2023 is 2023-06-15."""
+    if len(found) == 3 and all(map(str.isdigit, found)) and len(found[2]) == 4:
+        day, month, year = found
+        return ((year, month.zfill(2), day.zfill(2)),)
     if len(found) > 1:
         return ((words.stem_of("".join(found)),),)
     (word,) = found

@@ -6,7 +6,7 @@ meaning in fusion. Prints nothing: what the user should know comes back as notes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice, takewhile
 from math import inf
 
@@ -14,7 +14,7 @@ from image_catalog import ranking
 from image_catalog.catalog_search import SearchableCatalog
 from image_catalog.coverage import Scope
 from image_catalog.errors import UsageError, UserError
-from image_catalog.query import Query, Term, parse
+from image_catalog.query import FilterText, Query, Term, parse
 from image_catalog.ranking import Meaning, Question, Ranking
 from image_catalog.record import Record
 from image_catalog.search_filter import Filter, read
@@ -143,26 +143,39 @@ class _Search:
     def _read_scope(self) -> Scope:
         request = self._request
         allowed = None if request.filter.is_empty() else self._rows.ids_passing(request.filter)
-        for name, value in self._query.filters:
-            allowed = self._narrowed(allowed, name, value)
+        if self._query.has_mixed_choice:
+            self._notes.append("OR between a word and a filter is read as: both")
+        excluded = self._rows.gone_ids().union(*map(self._rows.ids_saying, self._query.unwanted))
+        for name, value in self._query.unwanted_filters:
+            excluded |= self._passing(f"-{name}", value) or set()
+        for group in self._query.filters:
+            allowed = self._narrowed(allowed, group)
         for term in self._query.wanted:
             if term.is_required:
-                allowed = _both(allowed, self._rows.ids_with(term))
-        excluded = self._rows.gone_ids().union(*map(self._rows.ids_with, self._query.unwanted))
+                allowed = _both(allowed, self._rows.ids_saying(term))
         if isinstance(request.like, int):
             excluded |= self._rows.ids_of_same_content(request.like)
         return Scope(allowed, excluded)
 
-    def _narrowed(self, allowed: set[int] | None, name: str, value: str) -> set[int] | None:
-        """`allowed` less what a filter in the query rules out; one that makes no sense is a word like others."""
+    def _narrowed(self, allowed: set[int] | None, group: Sequence[FilterText]) -> set[int] | None:
+        """`allowed` less what none of the alternatives lets through; what is no filter here is words like others."""
+        passing = {(name, value): self._passing(name, value) for name, value in group}
+        for (_, value), ids in passing.items():
+            if ids is None:
+                query, more = self._query, parse(value)
+                spoken = f"{query.spoken} {more.spoken}".strip()
+                self._query = query.with_(spoken=spoken, wanted=(*query.wanted, *more.wanted))
+        known = [ids for ids in passing.values() if ids is not None]
+        return _both(allowed, set().union(*known)) if known else allowed
+
+    def _passing(self, name: str, value: str) -> set[int] | None:
+        """What a filter in the query lets through; None, and a note, when it makes no sense here."""
         try:
-            return _both(allowed, self._rows.ids_passing(read([(name, value)])))
+            return self._rows.ids_passing(read([(name.removeprefix("-"), value)]))
         except UsageError as error:
-            self._notes.append(f"{name}:{value} is searched as words: {error.reason}")
-            query, more = self._query, parse(f"{name} {value}")
-            spoken = f"{query.spoken} {more.spoken}".strip()
-            self._query = query.with_(spoken=spoken, wanted=(*query.wanted, *more.wanted))
-            return allowed
+            instead = "left out" if name.startswith("-") else "searched as words"
+            self._notes.append(f"{name}:{value} is {instead}: {error.reason}{f'; {error.remedy}' if error.remedy else ''}")
+            return None
 
     # The order
 

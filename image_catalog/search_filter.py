@@ -32,7 +32,9 @@ class Near(Record):
 
 
 class Filter(Record):
-    """Everything named must be true. Texts are parts of names, case does not count; the empty Filter lets all through."""
+    """Everything named must be true. Of several cameras, lenses, folders, places, formats or orientations one is enough; tags
+    must all be there. Texts are parts of names, case does not count; the empty Filter lets all through.
+    """
 
     after: str | None = None  # taken then or later; the beginning of YYYY-MM-DD
     before: str | None = None  # taken earlier
@@ -43,7 +45,7 @@ class Filter(Record):
     formats: tuple[str, ...] = ()  # JPEG, PNG, HEIF, …
     tags: tuple[str, ...] = ()
     min_size: int | None = None  # pixels of the long side
-    orientation: str | None = None  # one of ORIENTATIONS
+    orientations: tuple[str, ...] = ()  # of ORIENTATIONS
     has_text: bool = False
 
     def is_empty(self) -> bool:
@@ -101,9 +103,11 @@ def _near(name: str, value: str) -> tuple[Near, ...]:
     parts = [part.strip() for part in value.split(",")]
     remedy = f"write --{name} LAT,LON or LAT,LON,KM, such as 43.58,39.72,20, or the name of a place"
     numbers = [_number(part) for part in parts]
+    if not all(parts):
+        raise UsageError(f"--{name}", f"{value} is no place", remedy)
     if numbers[0] is None:
         kilometres = numbers[-1] if len(parts) > 1 and numbers[-1] is not None else None
-        place = ",".join(parts if kilometres is None else parts[:-1])
+        place = ", ".join(parts if kilometres is None else parts[:-1])
         if kilometres is not None and not 0 < kilometres <= _FARTHEST:
             raise UsageError(f"--{name}", f"{parts[-1]} km is no distance", remedy)
         return (Near(0.0, 0.0, kilometres or 0.0, place),)
@@ -129,10 +133,10 @@ def _min_size(name: str, value: str) -> int:
     return int(value)
 
 
-def _orientation(name: str, value: str) -> str:
+def _orientation(name: str, value: str) -> tuple[str, ...]:
     if value.casefold() not in ORIENTATIONS:
         raise UsageError(f"--{name}", f"{value} is unknown", f"write {', '.join(ORIENTATIONS)}")
-    return value.casefold()
+    return (value.casefold(),)
 
 
 def _has(name: str, value: str) -> bool:
@@ -151,6 +155,6 @@ _READERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "format": ("formats", _format),
     "tag": ("tags", _text),
     "min-size": ("min_size", _min_size),
-    "orientation": ("orientation", _orientation),
+    "orientation": ("orientations", _orientation),
     "has": ("has_text", _has),
 }

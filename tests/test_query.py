@@ -32,7 +32,17 @@ RED_CAR = term(("red", "car"), is_required=True)
         ("sunse*", [term(("sunse",), is_beginning=True)], []),
         ("ёл*", [term(("ел",), ("ёл",), is_beginning=True)], []),
         ("кот OR собака | мышь пляж", [term(("кот",), ("собак",), ("мыш",)), BEACH], []),
+        ('"red cars" OR sun*', [term(("red", "car")), term(("sun",), is_beginning=True)], []),  # either: none must be there
         ("собака OR", [DOG], []),
+        ("dog -OR cat", [term(("dog",)), term(("cat",))], [term(("or",))]),
+        ("photos from Sochi", [term(("sochi",))], []),
+        ("фото из Сочи в 2002 году", [term(("соч",)), term(("2002",))], []),
+        ("новый год", [term(("нов",)), term(("год",))], []),
+        ("IMG_1234.jpg", [term(("img", "1234", "jpg"), ("img", "1234"), ("img1234",))], []),
+        ("trips/DSC01194.JPG", [term(("trip", "dsc01194", "jpg"), ("dsc01194",), ("dsc", "01194"))], []),
+        ('"wild-2.jpg"', [term(("wild", "2", "jpg"), ("wild", "2"), is_required=True)], []),
+        ("see example.com", [term(("see",)), term(("exampl", "com"), ("examplecom",))], []),
+        ("29.6.2015", [term(("29", "6", "2015"), ("2015", "06", "29"))], []),
         ("OR собака", [DOG], []),
         ("red-car", [term(("red", "car"), ("redcar",))], []),
         ("EOS-5D", [term(("eo", "5d"), ("eos5d",))], []),
@@ -60,18 +70,38 @@ def test_what_a_query_looks_for(text: str, wanted: list[Term], unwanted: list[Te
 @pytest.mark.parametrize(
     ("text", "filters", "spoken"),
     [
-        ("camera:canon after:2023 собака", (("camera", "canon"), ("after", "2023")), "собака"),
-        ('lens:"50 mm" sea', (("lens", "50 mm"),), "sea"),
-        ("near:43.5,39.7,5", (("near", "43.5,39.7,5"),), ""),
+        ("camera:canon after:2023 собака", ((("camera", "canon"),), (("after", "2023"),)), "собака"),
+        ('lens:"50 mm" sea', ((("lens", "50 mm"),),), "sea"),
+        ("near:43.5,39.7,5", ((("near", "43.5,39.7,5"),),), ""),
+        ("Camera:canon", ((("camera", "canon"),),), ""),
         ("after: dog", (), "after: dog"),
         ("http://x.org colour:red", (), "http://x.org colour:red"),
-        ("-camera:canon", (), ""),
+        ("camera:canon OR camera:nikon dog", ((("camera", "canon"), ("camera", "nikon")),), "dog"),
+        ("camera:canon cat camera:nikon", ((("camera", "canon"), ("camera", "nikon")),), "cat"),
+        ("before:2015 OR after:2016", ((("before", "2015"), ("after", "2016")),), ""),
+        ("after:2015 after:2016", ((("after", "2015"),), (("after", "2016"),)), ""),
+        ("tag:a tag:b OR tag:c", ((("tag", "a"),), (("tag", "b"), ("tag", "c"))), ""),
     ],
 )
-def test_filters_in_a_query(text: str, filters: tuple[tuple[str, str], ...], spoken: str) -> None:
+def test_filters_in_a_query(text: str, filters: tuple[tuple[tuple[str, str], ...], ...], spoken: str) -> None:
     query = parse(text)
     assert query.filters == filters
     assert query.spoken == spoken
+    assert not query.has_mixed_choice
+
+
+def test_filters_that_must_not_be_true() -> None:
+    query = parse('pet -camera:fujifilm -Lens:"50 mm"')
+    assert query.unwanted_filters == (("camera", "fujifilm"), ("lens", "50 mm"))
+    assert (query.unwanted, query.filters, query.spoken) == ((), (), "pet")
+
+
+@pytest.mark.parametrize("text", ["cat OR camera:nikon", "camera:nikon OR cat dog"])
+def test_or_between_a_word_and_a_filter_is_both(text: str) -> None:
+    query = parse(text)
+    assert query.has_mixed_choice
+    assert query.filters == ((("camera", "nikon"),),)
+    assert query.wanted[0] == term(("cat",))
 
 
 def test_the_model_is_asked_in_plain_words() -> None:

@@ -191,7 +191,10 @@ def test_of_very_many_equals_the_newest_come_first(tmp_path: Path) -> None:
         ([("folder", "/photo")], []),
         ([("folder", "/photos"), ("camera", "canon")], ["собака.jpg"]),
         ([("folder", "/")], ["car.jpg", "собака.jpg", "ёлка.png", "blue.jpg", "waiting.jpg", "broken.jpg"]),
-        ([("camera", "canon"), ("camera", "nikon")], []),
+        ([("camera", "canon"), ("camera", "nikon")], ["car.jpg", "собака.jpg"]),  # a picture has one camera: either
+        ([("format", "png"), ("format", "jpg"), ("orientation", "landscape")], ["car.jpg", "собака.jpg"]),
+        ([("orientation", "portrait"), ("orientation", "landscape")], ["car.jpg", "собака.jpg", "ёлка.png"]),
+        ([("tag", "пляж"), ("tag", "ёлка")], []),  # but it can have several tags: all
     ],
 )
 def test_filters_alone_list_newest_first(catalog: Catalog, wanted: list[tuple[str, str]], found: list[str]) -> None:
@@ -206,6 +209,10 @@ def test_filters_alone_list_newest_first(catalog: Catalog, wanted: list[tuple[st
         ('lens:"EF50mm f/1.8" собака', ["собака.jpg"]),
         ("-собака -ёлка after:2022", ["car.jpg"]),
         ("near:сочи", ["собака.jpg"]),
+        ("camera:canon OR camera:nikon", ["car.jpg", "собака.jpg"]),
+        ("before:2022 OR after:2023-06", ["car.jpg", "blue.jpg"]),
+        ("car -camera:nikon", ["blue.jpg"]),
+        ("after:2000 -format:jpeg -format:png", ["blue.jpg"]),
     ],
 )
 def test_filters_in_the_query_do_the_same(catalog: Catalog, query: str, found: list[str]) -> None:
@@ -214,9 +221,40 @@ def test_filters_in_the_query_do_the_same(catalog: Catalog, query: str, found: l
 
 
 def test_a_filter_in_the_query_that_makes_no_sense_is_words(catalog: Catalog) -> None:
-    result = run(catalog, Request("camera:Сочи after:someday", "text"), no_meaning)
+    result = run(catalog, Request("camera:Сочи after:someday -lens:zoom", "text"), no_meaning)
     assert names(result) == ["собака.jpg"]
-    assert len(result.notes) == 2
+    assert len(result.notes) == 3
+    assert any("camera:Сочи is searched as words" in note and "there are: Canon EOS 5D" in note for note in result.notes)
+    assert [term.phrases for term in result.query.wanted] == [(("соч",),), (("someday",),)]  # the filter's name is no word
+
+
+def test_or_between_a_word_and_a_filter_is_said(catalog: Catalog) -> None:
+    result = run(catalog, Request("car OR camera:nikon", "text"), no_meaning)
+    assert (names(result), len(result.notes)) == (["car.jpg"], 1)
+
+
+def test_a_phrase_stands_in_one_text_or_tag(tmp_path: Path) -> None:
+    with Catalog.open(str(tmp_path / "images.db")) as catalog:
+        add = search_catalogs.add
+        add(catalog, b"/tags.jpg", description="A squirrel", tags='["green", "tail", "left"]', facts="Sochi; winter")
+        add(catalog, b"/text.jpg", description="A bird with a green tail. Left of it a tree", caption="Winter")
+        for query, found in (
+            ('"green tail"', ["text.jpg"]),
+            ('squirrel -"green tail"', ["tags.jpg"]),
+            ('"squirrel green"', []),
+            ('"tail left"', ["text.jpg"]),
+            ('"sochi winter"', []),
+            ('"green tails"', ["text.jpg"]),
+        ):
+            assert by_words(catalog, query) == found, query
+
+
+def test_a_file_is_found_by_its_name_with_and_without_ending(tmp_path: Path) -> None:
+    with Catalog.open(str(tmp_path / "images.db")) as catalog:
+        search_catalogs.add(catalog, b"/a/IMG_8824.jpg", description="A church", facts="IMG_8824; IMG 8824")
+        search_catalogs.add(catalog, b"/a/IMG_8825.jpg", description="A jpg of a castle", facts="IMG_8825; IMG 8825")
+        for query in ("IMG_8824.jpg", "img_8824.JPG", "IMG_8824", "/a/IMG_8824.jpg", '"IMG_8824.jpg"', "8824.jpg"):
+            assert by_words(catalog, query)[:1] == ["IMG_8824.jpg"], query
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,11 @@ from image_catalog.search_filter import Filter, Near, read
         ("near", "43.5,39.7", Filter(near=(Near(43.5, 39.7, 10.0),))),
         ("near", "-43.5, 39.7, 0.5", Filter(near=(Near(-43.5, 39.7, 0.5),))),
         ("near", "Сочи", Filter(near=(Near(0.0, 0.0, 0.0, "Сочи"),))),
-        ("near", "Washington, D.C., 20", Filter(near=(Near(0.0, 0.0, 20.0, "Washington,D.C."),))),
+        ("near", "Washington, D.C., 20", Filter(near=(Near(0.0, 0.0, 20.0, "Washington, D.C."),))),
         ("format", ".jpg", Filter(formats=("JPEG",))),
         ("format", "heic", Filter(formats=("HEIF",))),
         ("min-size", "2000", Filter(min_size=2000)),
-        ("orientation", "Portrait", Filter(orientation="portrait")),
+        ("orientation", "Portrait", Filter(orientations=("portrait",))),
         ("has", "text", Filter(has_text=True)),
     ],
 )
@@ -41,7 +41,10 @@ def test_all_of_several_must_hold() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [("after", "someday"), ("before", "2023-02-30"), ("camera", " "), ("tag", "")]
-    + [("near", text) for text in ("91,0", "0,181", "nan,1", "1,inf", "1", "1,2,0", "1,2,-5", "1,2,3,4", "1,b", "Сочи,0")]
+    + [
+        ("near", text)
+        for text in ("91,0", "0,181", "nan,1", "1,inf", "1", "1,2,0", "1,2,-5", "1,2,3,4", "1,b", "Сочи,0", ",5", "Сочи,", ",")
+    ]
     + [("min-size", text) for text in ("0", "-1", "²", "big", "1e3", "9" * 5000)]
     + [("orientation", "up"), ("has", "faces")],
 )
