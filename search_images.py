@@ -127,6 +127,8 @@ def _request(options: argparse.Namespace) -> Request:
     wanted = search_filter.read((name, value) for name in FILTERS for value in getattr(options, name.replace("-", "_")))
     if not (text.strip() or options.like or options.unlike.strip()) and wanted.is_empty():
         raise UsageError("query", "is empty", "say what to look for, or name a filter (see --help)")
+    if options.fts_syntax and (options.like or options.mode == "semantic"):
+        raise UsageError("--fts-syntax", "finds words only", "leave out --like and --mode semantic")
     return Request(
         text=text,
         mode=options.mode,

@@ -161,6 +161,9 @@ def _vector_index(catalog: Catalog, path: str) -> Iterator[Finding]:
     except CannotGoOn as error:
         yield Finding(path, error.reason, error.remedy)
         return
+    if index.provenance.catalog not in (None, catalog.setting("catalog_id")):
+        yield Finding(path, "is the index of another catalog", remedy)
+        return
     if index.provenance.generation != catalog.generation():
         return  # behind, which is no damage: searches say so, and the next create_faiss_index.py brings it up to date
     model = catalog.db.execute("SELECT id FROM embedding_models WHERE digest = ?", (index.provenance.model_digest,)).fetchone()

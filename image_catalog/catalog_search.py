@@ -66,6 +66,15 @@ class SearchableCatalog:
         changed = "SELECT id FROM images WHERE passage_hash IS NULL AND gone_at IS NULL AND description IS NOT NULL"
         return (described - embedded) | self._ids(changed)
 
+    def identity(self) -> str | None:
+        """What tells this catalog from others; None before it had a vector index."""
+        row = self._db.execute("SELECT value FROM settings WHERE name = 'catalog_id'").fetchone()
+        return row[0] if row else None
+
+    def all_ids(self) -> set[int]:
+        """Of all images, gone or not."""
+        return self._ids("SELECT id FROM images")
+
     def generation(self) -> int:
         """A number that grows with every change of what can be searched."""
         return int(self._value("SELECT number FROM generation"))

@@ -60,6 +60,10 @@ class Coverage:
         self._with_phrase: set[int] = set()
         self._ranks: dict[float, int] | None = None
 
+    def __len__(self) -> int:
+        """How many pictures were found so far."""
+        return len(self._masks)
+
     def find_best(self, count: int) -> None:
         """Look up at least the `count` best covered pictures."""
         if not self._find_whole(count):

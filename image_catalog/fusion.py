@@ -75,11 +75,13 @@ class Fusion:
         self._mean = float(usual.mean()) if len(usual) else 0.0
         self._spread = (float(usual.std()) if len(usual) else 0.0) or 1.0
         self._places: dict[int, int] = {}
+        self.has_all = False  # set by candidates(): are all pictures with a vector that may be found among them?
 
     def candidates(self, count: int) -> list[int]:
         """The pictures among which the `count` best are."""
         count = max(count, _LEAST_NEAREST)
         nearest = self._nearest(count, self._scope.allowed)
+        self.has_all = len(nearest) < count
         self._places = {image_id: place for place, image_id in enumerate(nearest, start=1)}
         found = dict.fromkeys(nearest)
         if self._coverage is not None:

@@ -57,7 +57,7 @@ class Ranking(Record):
     `mode` is what was done: list, fts, text, semantic or hybrid. `missing` are words that no picture has. `behind`: how many
     descriptions the vector index lacks, None when it was not asked. `rank_text` and `rank_meaning` are the places that words and
     meaning alone would give, equals the same; None where that is far behind, or was not asked. `is_far`: neither words nor
-    meaning say that the picture is meant.
+    meaning say that the picture is meant. `is_whole`: all that may be found is in `order`, nothing is left out as far behind.
     """
 
     mode: str
@@ -71,6 +71,7 @@ class Ranking(Record):
     rank_text: Callable[[int], int | None] = dict[int, int]().get
     rank_meaning: Callable[[int], int | None] = dict[int, int]().get
     is_far: Callable[[int], bool] = frozenset[int]().__contains__
+    is_whole: bool = True
 
 
 def listing(rows: SearchableCatalog, scope: Scope, question: Question, is_by_path: bool = False) -> Ranking:
@@ -86,9 +87,10 @@ def listing(rows: SearchableCatalog, scope: Scope, question: Question, is_by_pat
     return Ranking("list", order, _nothing, _nothing, _nothing, {})
 
 
-def by_expression(rows: SearchableCatalog, scope: Scope, expression: str) -> Ranking:
+def by_expression(rows: SearchableCatalog, scope: Scope, question: Question, expression: str) -> Ranking:
     """By bm25 of a raw FTS5 expression. Raises UsageError when it is none."""
     fits = rows.ranked_by_expression(expression)
+    scope = _without_unlike(rows, scope, question)
     order = sorted(scope.within(fits), key=lambda image_id: (-fits[image_id], -image_id))
     return Ranking("fts", order, fits.__getitem__, fits.__getitem__, _nothing, {})
 
@@ -100,8 +102,17 @@ def by_words(rows: SearchableCatalog, scope: Scope, question: Question, count: i
         coverage.find_covered(0.0)
     else:
         coverage.find_best(count)
-    share = coverage.share
-    return Ranking("text", coverage.best_first(), share, share, share, {}, coverage.missing, rank_text=coverage.rank)
+    return Ranking(
+        mode="text",
+        order=coverage.best_first(),
+        score=coverage.share,
+        strength=coverage.share,
+        coverage=coverage.share,
+        cosines={},
+        missing=coverage.missing,
+        rank_text=coverage.rank,
+        is_whole=count is None or len(coverage) < count,
+    )
 
 
 def by_meaning(
@@ -113,6 +124,8 @@ def by_meaning(
     """
     from image_catalog.fusion import Fusion
 
+    behind, forgotten = _compared(rows, meaning.index)
+    scope = scope.with_(excluded=scope.excluded | forgotten)
     coverage = Coverage(rows, question.query, scope) if with_words else None
     fusion = Fusion(rows, meaning.index, _vector(question, meaning), coverage, scope, question.query.spoken)
     candidates = fusion.candidates(count * (_MORE_WITH_UNLIKE if question.unlike else 1))
@@ -133,10 +146,11 @@ def by_meaning(
         coverage=coverage.share if coverage else _nothing,
         cosines=cosines,
         missing=coverage.missing if coverage else (),
-        behind=_behind(rows, meaning.index),
+        behind=behind,
         rank_text=coverage.rank if coverage else dict[int, int]().get,
         rank_meaning=fusion.rank_by_meaning,
         is_far=_far_from(question, meaning.index, cosines, coverage),
+        is_whole=fusion.has_all,
     )
 
 
@@ -181,9 +195,12 @@ def _vector(question: Question, meaning: Meaning) -> Floats:
     return between / float((between @ between) ** 0.5 or 1.0)
 
 
-def _behind(rows: SearchableCatalog, index: VectorIndex) -> int:
-    is_current = index.provenance.generation == rows.generation()
-    return 0 if is_current else len(rows.ids_not_embedded(set(index.ids.tolist())))
+def _compared(rows: SearchableCatalog, index: VectorIndex) -> tuple[int, set[int]]:
+    """How many descriptions the index lacks, and the ids in it that no image has any more."""
+    if index.provenance.generation == rows.generation():
+        return 0, set()
+    embedded = set(index.ids.tolist())
+    return len(rows.ids_not_embedded(embedded)), embedded - rows.all_ids()
 
 
 def _nothing(_image_id: int) -> float:

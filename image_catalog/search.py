@@ -33,6 +33,7 @@ SORTS = ("score", "date", "path")
 _WEAK = 0.6
 _COMPARED_AT_ONCE = 16
 _MOST_DOUBTED = 100
+_MORE_AGAIN = 4  # times as many are ranked when so many are copies that a page is not full
 
 
 class Request(Record):
@@ -98,7 +99,7 @@ def run(catalog: Catalog, request: Request, open_meaning: Callable[[], Meaning])
     """
     rows = SearchableCatalog(catalog)
     with rows.snapshot():
-        return _Search(rows, request).answer(open_meaning)
+        return _Search(rows, request, open_meaning).answer()
 
 
 def ids(catalog: Catalog, request: Request, open_meaning: Callable[[], Meaning]) -> list[int]:
@@ -108,35 +109,53 @@ def ids(catalog: Catalog, request: Request, open_meaning: Callable[[], Meaning])
     """
     rows = SearchableCatalog(catalog)
     with rows.snapshot():
-        return _Search(rows, request).strong_ids(open_meaning)
+        return _Search(rows, request, open_meaning).strong_ids()
 
 
 class _Search:
     """One request on its way. Raises UsageError for a filter of the request that makes no sense."""
 
-    def __init__(self, rows: SearchableCatalog, request: Request) -> None:
+    def __init__(self, rows: SearchableCatalog, request: Request, open_meaning: Callable[[], Meaning]) -> None:
         self._rows = rows
         self._request = request
+        self._open_meaning: Callable[[], Meaning] | None = open_meaning
+        self._meaning: Meaning | None = None
         self._notes: list[str] = []
         self._query = Query() if request.is_fts_syntax else parse(request.text)
         self._scope = self._read_scope()
 
-    def answer(self, open_meaning: Callable[[], Meaning]) -> Result:
+    def answer(self) -> Result:
         """The page that was asked for."""
         request = self._request
-        ranked = self._ranking(open_meaning)
-        order, weak, fits = _judged(ranked)
-        page = list(islice(self._distinct(self._sought(ranked, order, weak)), request.offset, request.offset + request.limit + 1))
+        count = (request.offset + request.limit) * 2 + 1  # equal files are shown once, so some more
+        while True:
+            ranked = self._ranking(count)
+            order, weak, fits = _judged(ranked)
+            page = list(
+                islice(self._distinct(self._sought(ranked, order, weak)), request.offset, request.offset + request.limit + 1)
+            )
+            if len(page) > request.limit or not self._may_be_short(ranked, weak):
+                break
+            count *= _MORE_AGAIN
         hits = self._hits(ranked, page[: request.limit], weak if fits else inf)
         has_more = len(page) > request.limit
         return Result(hits, self._query, ranked.mode, fits, has_more, ranked.missing, ranked.behind, self._notes)
 
-    def strong_ids(self, open_meaning: Callable[[], Meaning]) -> list[int]:
+    def strong_ids(self) -> list[int]:
         """The best, as long as they are no weaker matches."""
-        ranked = self._ranking(open_meaning)
+        ranked = self._ranking(self._request.limit * 2 + 1)
         order, weak, _ = _judged(ranked)
         strong = takewhile(lambda image_id: ranked.strength(image_id) >= weak, order)
         return list(islice(strong, self._request.limit))
+
+    def _may_be_short(self, ranked: Ranking, weak: float) -> bool:
+        """Would a longer ranking have more to show?"""
+        last = ranked.order[-1] if isinstance(ranked.order, list) and ranked.order else None
+        if ranked.is_whole or last is None:
+            return not ranked.is_whole
+        if self._request.min_score is not None:
+            return ranked.score(last) >= self._request.min_score
+        return self._request.sort == "score" or ranked.strength(last) >= weak
 
     # What may be found
 
@@ -179,52 +198,62 @@ class _Search:
 
     # The order
 
-    def _ranking(self, open_meaning: Callable[[], Meaning]) -> Ranking:
+    def _ranking(self, count: int) -> Ranking:
+        """At least the `count` best, if there are so many."""
         request, query = self._request, self._query
         question = Question(query, request.like, request.unlike)
         if request.is_fts_syntax:
-            return ranking.by_expression(self._rows, self._scope, request.text)
+            return ranking.by_expression(self._rows, self._scope, question, request.text)
         if request.like is None and not (query.spoken or query.wanted):
-            is_limited = not request.text.strip() or query.unwanted or request.unlike or self._scope.allowed is not None
-            return ranking.listing(self._rows, self._scope if is_limited else Scope(set()), question, request.sort == "path")
-        ranked = self._by_meaning(question, open_meaning)
+            is_limited = query.unwanted or query.unwanted_filters or request.unlike or self._scope.allowed is not None
+            scope = self._scope if is_limited or not request.text.strip() else Scope(set())
+            return ranking.listing(self._rows, scope, question, request.sort == "path")
+        ranked = self._by_meaning(question, count)
         if ranked is None:
             is_paged = request.sort == "score" and request.min_score is None
-            ranked = ranking.by_words(self._rows, self._scope, question, self._count() if is_paged else None)
+            ranked = ranking.by_words(self._rows, self._scope, question, count if is_paged else None)
         return ranked
 
-    def _by_meaning(self, question: Question, open_meaning: Callable[[], Meaning]) -> Ranking | None:
+    def _by_meaning(self, question: Question, count: int) -> Ranking | None:
         """None when meaning is not asked for, or cannot be had: then words answer, unless a picture is to be like another."""
         request = self._request
         if request.mode == "text":
             if request.like is not None:
                 raise UsageError("--like", "needs meaning", "leave out --mode text")
             return None
+        if self._meaning is None and self._open_meaning is None:  # it could not be had a moment ago
+            return None
         try:
-            meaning = open_meaning()
-            self._notes += meaning.notes
-            _refuse_unreadable(meaning, question)
-            with_words = request.mode == "hybrid"
-            return ranking.by_meaning(self._rows, self._scope, question, meaning, self._count(), with_words)
+            meaning = self._meaning or self._opened(question)
+            return ranking.by_meaning(self._rows, self._scope, question, meaning, count, request.mode == "hybrid")
         except UserError as error:
             if request.like is not None:
                 raise
+            self._meaning = None
             self._notes.append(f"searched by words only: {error}")
             return None
 
-    def _count(self) -> int:
-        """How many must be ranked for this page; equal files are shown once, so some more."""
-        return (self._request.offset + self._request.limit) * 2 + 1
+    def _opened(self, question: Question) -> Meaning:
+        assert self._open_meaning is not None
+        open_meaning, self._open_meaning = self._open_meaning, None
+        meaning = open_meaning()
+        self._notes += meaning.notes
+        _refuse_foreign(meaning, self._rows)
+        _refuse_unreadable(meaning, question)
+        self._meaning = meaning
+        return meaning
 
     def _sought(self, ranked: Ranking, order: Iterator[int], weak: float) -> Iterable[int]:
-        """By score as they come; by date or path, those that are no weaker matches."""
+        """By score as they come; by date or path, those that are no weaker matches, or the best where all are."""
         request = self._request
         if request.min_score is not None:
             least = request.min_score
             order = (image_id for image_id in order if ranked.score(image_id) >= least)
         if request.sort == "score" or ranked.mode == "list":
             return order
-        found = [image_id for image_id in order if ranked.strength(image_id) >= weak]
+        ranked_ids = list(order)
+        strong = [image_id for image_id in ranked_ids if ranked.strength(image_id) >= weak]
+        found = strong or ranked_ids[: request.offset + request.limit]
         keys = self._rows.sort_keys(found, request.sort)
         return sorted(found, key=keys.__getitem__, reverse=request.sort == "date")
 
@@ -277,6 +306,14 @@ def _judged(ranked: Ranking) -> tuple[Iterator[int], float, bool]:
             return chain(looked_at, () if following is None else (following,), order), weak, False
         looked_at.append(following)
     return chain(looked_at, order), weak, not ranked.is_far(looked_at[-1])
+
+
+def _refuse_foreign(meaning: Meaning, rows: SearchableCatalog) -> None:
+    """Raise UserError when the index was made of another catalog: its ids mean other pictures."""
+    made_of, this = meaning.index.provenance.catalog, rows.identity()
+    if made_of and this and made_of != this:
+        remedy = "give each catalog an index of its own: python create_faiss_index.py --index FILE"
+        raise UserError(meaning.index.path, "is the index of another catalog", remedy)
 
 
 def _refuse_unreadable(meaning: Meaning, question: Question) -> None:

@@ -50,6 +50,7 @@ class Provenance(NamedTuple):
     vectors: int  # how many
     generation: int  # of the catalog, when its vectors were read
     type: str  # flat, hnsw or ivf
+    catalog: str | None = None  # the setting catalog_id of the catalog it was made of
     unrelated: dict[str, float] | None = None  # unrelated.nearness(); None: not measured
     recall: float | None = None  # recall@10 measured at build time; None: the search is exact
     created_at: str = ""  # UTC, YYYY-MM-DDTHH:MM:SSZ; set when the file is written

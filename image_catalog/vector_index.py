@@ -37,6 +37,7 @@ def build(
     model_digest: str,
     generation: int,
     type: str = "auto",
+    catalog: str | None = None,
     unrelated: dict[str, float] | None = None,
 ) -> Provenance:
     """Write the index of `vectors` (n, dimension), unit length, 16 or 32 bits, to `path`; row i belongs to image ids[i].
@@ -65,7 +66,7 @@ def build(
         rows = order[start : start + _ADDED_AT_ONCE]
         index.add_with_ids(vectors[rows].astype(np.float32), ids[start : start + _ADDED_AT_ONCE])
     recall = None if chosen == "flat" else approximate_index.tune(storage, vectors)
-    provenance = Provenance(model, model_digest, dimension, count, generation, chosen, unrelated, recall)
+    provenance = Provenance(model, model_digest, dimension, count, generation, chosen, catalog, unrelated, recall)
     vector_file.replace(path, provenance, lambda write: faiss.write_index(index, faiss.PyCallbackIOWriter(write)))
     return provenance
 

@@ -6,6 +6,7 @@ query_export's. What is up to date costs neither numpy, faiss nor torch. Says wh
 
 from __future__ import annotations
 
+import os
 import re
 import time
 
@@ -95,6 +96,7 @@ class VectorRun:
         self.listener = listener
         self.summary = VectorSummary(path)
         self._model: EmbeddingModel | None = None
+        self._is_foreign = False
 
     def is_up_to_date(self) -> bool:
         """Does the index hold this very catalog? Reads only; fills the summary when it does."""
@@ -103,11 +105,13 @@ class VectorRun:
             provenance = vector_file.read_provenance(self.path)
         except VectorIndexError:
             return False
+        catalog_id = self.catalog.setting("catalog_id")
+        self._is_foreign = provenance.catalog not in (None, catalog_id)
         self.summary.tell(provenance)
         self.summary.up_to_date = (
             known is not None
             and (provenance.model, provenance.model_digest) == (known.name, known.digest)
-            and provenance.generation == self.catalog.generation()
+            and (provenance.catalog, provenance.generation) == (catalog_id, self.catalog.generation())
             and self.options.type in ("auto", provenance.type)
             and all(_is_there(folder, known) for folder in self._encoder_folders(known))
         )
@@ -126,6 +130,8 @@ class VectorRun:
             raise CannotGoOn(
                 self.catalog.path, "no image has a description yet", "run index_images.py until it has described some"
             )
+        if self._is_foreign:
+            self.listener.warn(f"{self.path} was the index of another catalog and is replaced; --index FILE gives each its own")
         generation = self.catalog.generation()
         self._hash_passages()
         known = self._known() or self._load()
@@ -241,8 +247,17 @@ class VectorRun:
             model_digest=known.digest,
             generation=generation,
             type=self.options.type,
+            catalog=self._catalog_id(),
             unrelated=unrelated.nearness(balanced, encoder.encode, encoder.reads) if encoder else None,
         )
+
+    def _catalog_id(self) -> str:
+        """What tells this catalog from others, so that no index is taken for that of another; copies have the same."""
+        known = self.catalog.setting("catalog_id")
+        if known is None:
+            known = os.urandom(8).hex()
+            self.catalog.keep_setting("catalog_id", known)
+        return known
 
     # What a query needs
 

@@ -328,12 +328,15 @@ def test_near_works_across_the_date_line_and_at_the_pole(tmp_path: Path) -> None
 # Meaning: vectors are directions on a circle, given in degrees; the query looks along 0°.
 
 
-def meaning_of(folder: Path, catalog: Catalog, degrees: dict[int, float], generation: int | None = None) -> Meaning:
+def meaning_of(
+    folder: Path, catalog: Catalog, degrees: dict[int, float], generation: int | None = None, made_of: str | None = None
+) -> Meaning:
     angles = np.radians(np.array(list(degrees.values()), np.float32))
     vectors = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles), np.zeros_like(angles)], axis=1)
     path = str(folder / "image_index.faiss")
     now = catalog.generation() if generation is None else generation
-    vector_index.build(path, np.array(list(degrees), np.int64), vectors, model="made", model_digest="d", generation=now)
+    ids = np.array(list(degrees), np.int64)
+    vector_index.build(path, ids, vectors, model="made", model_digest="d", generation=now, catalog=made_of)
     index = VectorIndex.open(path)
 
     def encode(text: str) -> np.ndarray:
@@ -472,6 +475,52 @@ def test_a_page_is_full_though_what_is_nearest_is_gone(tmp_path: Path) -> None:
             catalog.mark_gone(range(1, gone + 1))
             result = run(catalog, Request("animal", "semantic", limit=100), lambda: meaning)
             assert names(result) == [f"{number}.jpg" for number in range(gone, gone + 100)]
+
+
+@pytest.mark.parametrize("mode", ["semantic", "hybrid"])
+def test_a_page_is_full_though_what_is_nearest_was_forgotten(tmp_path: Path, mode: str) -> None:
+    """Rows that --forget removed are in the index until it is made anew."""
+    texts = {f"{number}.jpg": "something" for number in range(400)}
+    with Catalog.open(search_catalogs.make(tmp_path / "images.db", texts)) as catalog:
+        meaning = meaning_of(tmp_path, catalog, {number + 1: number * 0.1 for number in range(400)})
+        catalog.db.execute("DELETE FROM images WHERE id <= 250")
+        catalog.db.execute("UPDATE generation SET number = number + 1")
+        pages = [run(catalog, Request("animal", mode, limit=10, offset=at), lambda: meaning) for at in (0, 10)]
+        assert [name for page in pages for name in names(page)] == [f"{number}.jpg" for number in range(250, 270)]
+
+
+@pytest.mark.parametrize("mode", ["text", "semantic", "hybrid"])
+def test_copies_make_no_page_short(tmp_path: Path, mode: str) -> None:
+    """Equal files are shown once: with six copies of each picture six times as many must be ranked."""
+    with Catalog.open(str(tmp_path / "images.db")) as catalog:
+        with catalog.transaction():
+            for number in range(900):
+                content = f"{number // 6:064d}"
+                search_catalogs.add(catalog, b"/%d.jpg" % number, description="an animal", content_hash=content)
+        meaning = meaning_of(tmp_path, catalog, {number + 1: number // 6 * 0.5 for number in range(900)})
+        everything = names(run(catalog, Request("animal", mode, limit=150), lambda: meaning))
+        assert len(set(everything)) == len(everything) == 150
+        last = run(catalog, Request("animal", mode, limit=10, offset=140), lambda: meaning)
+        assert (names(last), last.has_more) == (everything[140:], False)
+        assert run(catalog, Request("animal", mode, limit=10, offset=130), lambda: meaning).has_more
+        assert len(last.notes) == len(meaning.notes)
+
+
+def test_sorted_weak_matches_are_shown_as_unsorted_ones_are(circle: Circle) -> None:
+    """Where every match is worse than usual, the best are still the best."""
+    question = "animal -cats -birds"
+    assert names(circle(question, "semantic", limit=2)) == ["a.jpg", "d.jpg"]
+    assert all(hit.is_weak for hit in circle(question, "semantic").hits)
+    assert names(circle(question, "semantic", limit=2, sort="path")) == ["a.jpg", "d.jpg"]
+
+
+def test_an_index_of_another_catalog_is_not_believed(tmp_path: Path, catalog: Catalog) -> None:
+    catalog.keep_setting("catalog_id", "one")
+    for made_of, mode in (("one", "hybrid"), (None, "hybrid"), ("another", "text")):
+        meaning = meaning_of(tmp_path, catalog, {1: 50.0, 2: 0.0}, made_of=made_of)
+        result = run(catalog, Request("собака"), lambda its=meaning: its)
+        assert result.mode == mode, made_of
+        assert ["is the index of another catalog" in note for note in result.notes] == [True] * (mode == "text")
 
 
 def test_exclusion_and_phrases_hold_for_meaning_too(circle: Circle) -> None:

@@ -107,6 +107,10 @@ def test_impossible_questions_end_with_2_and_one_line(search: Search, arguments:
 
 def test_fts_syntax_on_purpose(search: Search) -> None:
     assert search("--fts-syntax", "car NOT blue")[1] == ["car.jpg"]
+    assert search("--fts-syntax", "car", "--not", "blue")[1] == ["car.jpg"]
+    assert search("--fts-syntax", "car", "--folder", "/elsewhere")[1] == []
+    for mode in (["--mode", "semantic"], ["--like", "x.jpg"]):
+        assert search("--fts-syntax", "car", *mode)[0] == 2
 
 
 def test_limit_and_offset_page_through(search: Search) -> None:
