@@ -10,7 +10,7 @@ import sys
 
 from image_catalog import command_line
 from image_catalog.command_line import printable, write_line, write_path_nul
-from image_catalog.errors import DONE, NOTHING_FOUND, CannotGoOn, UsageError, UserError
+from image_catalog.errors import CANNOT_GO_ON, DONE, NOTHING_FOUND, CannotGoOn, UsageError, UserError
 
 TYPE_CHECKING = False  # typing would cost a text search a tenth of its time
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def main(argv: list[str]) -> int:
         _print(options, result, request.text, reporter)
         _say_what_is_missing(reporter, catalog, request, result)
         reporter.note(search_output.coverage_line(catalog.coverage(), result.behind))
-    if options.open and result.hits:
-        _open(result.hits[0].row["path_bytes"], reporter)
+    if options.open and result.hits and not _is_opened(result.hits[0].row["path_bytes"], reporter):
+        return CANNOT_GO_ON
     return DONE if result.hits else NOTHING_FOUND
 
 
@@ -74,7 +74,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("-n", "--limit", metavar="N", type=command_line.positive_int, default=10, help="at most N pictures (10)")
     add("--offset", metavar="N", type=_not_negative, default=0, help="leave out the first N")
     add("--sort", choices=("score", "date", "path"), default="score", help="best, newest or first by path at the top")
-    add("--min-score", metavar="X", type=float, help="leave out what scores lower")
+    add("--min-score", metavar="X", type=command_line.finite_float, help="leave out what scores lower")
     add("--fts-syntax", action="store_true", help="the query is raw FTS5 syntax")
     _add_filters(parser)
     output = parser.add_argument_group("output").add_argument
@@ -105,17 +105,17 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         ("orientation", "WORD", "landscape, portrait or square"),
     ):
         option = group.add_argument(f"--{name}", metavar=metavar, action="append", default=[], help=text)
-        if "_ARGCOMPLETE" in os.environ and name in ("camera", "lens", "near", "format", "tag"):
+        if "_ARGCOMPLETE" in os.environ and name != "folder":
             from image_catalog import completion
 
-            option.completer = completion.names_in_catalog(name)  # type: ignore[attr-defined]
+            option.completer = completion.values_of(name)  # type: ignore[attr-defined]
     group.add_argument("--has-text", action="store_const", const=["text"], default=[], dest="has", help="text can be read in it")
 
 
 def _not_negative(text: str) -> int:
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text} is not a number from 0")
-    return int(text)
+    return int(text[:30])
 
 
 def _request(options: argparse.Namespace) -> Request:
@@ -124,6 +124,11 @@ def _request(options: argparse.Namespace) -> Request:
     from image_catalog.search import Request
 
     text = " ".join(options.query)
+    for name in ("html", "like"):
+        if getattr(options, name) == "":
+            raise UsageError(f"--{name}", "is empty", "leave it out, or name a file")
+    if sum(map(bool, (options.json, options.csv, options.html, options.paths or options.null))) > 1:
+        raise UsageError("--json, --csv, --html, --paths", "cannot all be had at once", "choose one")
     wanted = search_filter.read((name, value) for name in FILTERS for value in getattr(options, name.replace("-", "_")))
     if not (text.strip() or options.like or options.unlike.strip()) and wanted.is_empty():
         raise UsageError("query", "is empty", "say what to look for, or name a filter (see --help)")
@@ -192,7 +197,7 @@ def _shown(result: Result, style: Style, reporter: command_line.Reporter) -> Ite
         yield from search_output.lines(result, style)
 
 
-def _open(path: bytes, reporter: command_line.Reporter) -> None:
+def _is_opened(path: bytes, reporter: command_line.Reporter) -> bool:
     from image_catalog.viewer import open_picture
 
     sys.stdout.flush()
@@ -200,6 +205,8 @@ def _open(path: bytes, reporter: command_line.Reporter) -> None:
         open_picture(path)
     except UserError as error:
         reporter.failure(error)
+        return False
+    return True
 
 
 def _say_what_is_missing(reporter: command_line.Reporter, catalog: Catalog, request: Request, result: Result) -> None:

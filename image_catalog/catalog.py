@@ -81,6 +81,8 @@ class Catalog:
     @classmethod
     def open(cls, path: str, on_warning: Callable[[str], None] = lambda text: None) -> Catalog:
         """Open for writing; creates or migrates the file. Raises CannotGoOn."""
+        if os.path.exists(path):
+            catalog_file.refuse_what_is_no_file(path)
         with catalog_file.errors_of(path):
             catalog_file.make_private(path)
             db = catalog_file.connect(path, "rwc")
@@ -107,6 +109,7 @@ class Catalog:
         """Open without ever writing; also on read-only media. Raises CannotGoOn when there is no usable catalog."""
         if not os.path.exists(path):
             raise CannotGoOn(path, "there is no catalog here yet", "make one with: python index_images.py FOLDER -r")
+        catalog_file.refuse_what_is_no_file(path)
         with catalog_file.errors_of(path):
             db = catalog_file.connect_read_only(path)
             try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -30,6 +31,14 @@ def make_private(path: str) -> None:
         raise CannotGoOn(path, "its folder does not exist", "make the folder first, or name another place with --db") from None
     except OSError as error:
         raise CannotGoOn(path, f"cannot write the catalog ({error.strerror})", "name another place with --db") from None
+
+
+def refuse_what_is_no_file(path: str) -> None:
+    """Raises CannotGoOn for a folder, and for a pipe or device, on which SQLite would wait or fail in words of its own."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        what = "is a folder" if stat.S_ISDIR(mode) else "is no file"
+        raise CannotGoOn(path, what, "name the catalog with --db")
 
 
 def connect(path: str, mode: str, extra: str = "") -> sqlite3.Connection:
@@ -141,6 +150,8 @@ def as_user_error(path: str, error: sqlite3.Error) -> BaseException:
         ),
         sqlite3.SQLITE_PERM: ("permission denied", "check the owner of the file"),
     }
+    if "Could not decode to UTF-8" in str(error):  # SQLite trusts the bytes of a text, Python does not
+        code = sqlite3.SQLITE_CORRUPT
     if "no such module: fts5" in str(error):
         return CannotGoOn("SQLite", "this Python's SQLite has no FTS5", "install a Python whose SQLite has FTS5")
     if code not in known:

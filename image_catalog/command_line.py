@@ -139,18 +139,37 @@ class ArgumentParser(argparse.ArgumentParser):
             from image_catalog import completion
 
             completion.answer(self)
-        arguments = list(sys.argv[1:] if args is None else args)
+        self._given = arguments = list(sys.argv[1:] if args is None else args)
+        marked: list[str] = []
         if "--" in arguments:
             end = arguments.index("--")
-            arguments[end:] = ["\0" + argument for argument in arguments[end + 1 :]]
+            marked = ["\0" + argument for argument in arguments[end + 1 :]]
+            arguments = arguments[:end]
+        arguments = [*self._with_negative_numbers(arguments), *marked]
         parsed = self.parse_intermixed_args(arguments, namespace)
         for name, value in vars(parsed).items():
             if isinstance(value, list):
                 setattr(parsed, name, [item.removeprefix("\0") if isinstance(item, str) else item for item in value])
         return parsed
 
+    def _with_negative_numbers(self, arguments: list[str]) -> list[str]:
+        """`--near -33.8,151.2` as `--near=-33.8,151.2`: argparse would take the number for an option."""
+        joined: list[str] = []
+        for argument in arguments:
+            before = self._option_string_actions.get(joined[-1]) if joined else None
+            if before is not None and before.nargs is None and re.match(r"-\.?\d", argument):
+                joined[-1] += ("=" if joined[-1].startswith("--") else "") + argument
+            else:
+                joined.append(argument)
+        return joined
+
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
+        # `-night`: a word that is to be missing, or a file, taken for options of one letter.
+        is_word = any(re.match(r"-[^\W\d_]{2}", argument) for argument in getattr(self, "_given", ()))
+        remedy = (
+            f"what begins with - and is no option goes after --; see {self.prog} --help" if is_word else f"see {self.prog} --help"
+        )
+        self.exit(2, f"{self.prog}: {printable(message)}; {remedy}\n")
 
 
 def add_catalog_options(parser: argparse.ArgumentParser) -> None:
@@ -183,17 +202,27 @@ def vector_index_path(options: argparse.Namespace) -> str:
 
 def positive_int(text: str) -> int:
     """argparse type: a whole number from 1."""
-    number = int(text)
-    if number < 1:
+    if not (text.isascii() and text.isdecimal()) or int(text[:30]) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number from 1")
-    return number
+    return int(text[:30])
 
 
 def positive_float(text: str) -> float:
     """argparse type: a finite number above 0."""
-    number = float(text)
-    if not 0 < number < float("inf"):
+    number = finite_float(text)
+    if number <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return number
+
+
+def finite_float(text: str) -> float:
+    """argparse type: a number that is neither infinite nor NaN."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not abs(number) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number")
     return number
 
 

@@ -9,7 +9,12 @@ import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from image_catalog.search_filter import ORIENTATIONS
+
 Completer = Callable[..., Iterable[str]]
+_IN_CATALOG = ("camera", "lens", "near", "format", "tag")
+_DATES = ("today", "yesterday", "1 week ago", "1 month ago", "1 year ago")
+_ALWAYS = {"orientation": ORIENTATIONS, "after": _DATES, "before": _DATES}
 
 
 def answer(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +33,14 @@ def shell_code(shell: str) -> str:
     return needed + loader.read_text(encoding="utf-8")
 
 
-def names_in_catalog(filter_name: str) -> Completer:
-    """Offers what the catalog has for a filter: its cameras, its places, its tags, …"""
+def values_of(filter_name: str) -> Completer:
+    """Offers what can stand after a filter: cameras, places, formats and tags of the catalog, or what is always the same."""
+    if filter_name in _IN_CATALOG:
+        return _names_in_catalog(filter_name)
+    return lambda **_: _ALWAYS.get(filter_name, ())
+
+
+def _names_in_catalog(filter_name: str) -> Completer:
 
     def complete(parsed_args: argparse.Namespace, **_: object) -> list[str]:
         from image_catalog.catalog import Catalog

@@ -24,7 +24,7 @@ right one equally often.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from image_catalog import alphabets
 from image_catalog.catalog_search import SearchableCatalog
@@ -57,11 +57,18 @@ _MOST_BY_WORDS = 5000
 class Fusion:
     """One question put to a vector index and to words: `vector` is the query's, `coverage` None without words.
 
-    `spoken` is the query as text: which alphabet it is written in.
+    `spoken` is the query as text: which alphabet it is written in. `itself` are the pictures whose own vector it is.
     """
 
     def __init__(
-        self, rows: SearchableCatalog, index: VectorIndex, vector: Floats, coverage: Coverage | None, scope: Scope, spoken: str
+        self,
+        rows: SearchableCatalog,
+        index: VectorIndex,
+        vector: Floats,
+        coverage: Coverage | None,
+        scope: Scope,
+        spoken: str,
+        itself: Set[int] = frozenset(),
     ) -> None:
         self._rows = rows
         self._index = index
@@ -71,7 +78,7 @@ class Fusion:
         self._alphabet = alphabets.of_text(spoken)
         if coverage is not None:
             coverage.find_evidence(_LEAST_COVERAGE)
-        usual = index.sample_scores(vector)
+        usual = index.sample_scores(vector, itself)
         self._mean = float(usual.mean()) if len(usual) else 0.0
         self._spread = (float(usual.std()) if len(usual) else 0.0) or 1.0
         self._places: dict[int, int] = {}

@@ -13,13 +13,13 @@ from typing import Any
 from image_catalog import image_files
 from image_catalog.catalog import Catalog
 from image_catalog.catalog_search import SearchableCatalog
-from image_catalog.errors import CannotGoOn
+from image_catalog.errors import CannotGoOn, ImageError
 
 
 def of_file(catalog: Catalog, path: str, on_note: Callable[[str], None]) -> int | str:
     """The id of the image at `path`, or of one with equal content; else a description by the catalog's vision model.
 
-    Raises ImageError when the file is no readable image, CannotGoOn or HostUnavailable when no model can describe it.
+    Raises CannotGoOn when the file is no readable image or no model can describe it, HostUnavailable when no server answers.
     """
     rows = SearchableCatalog(catalog)
     for name in (os.path.abspath(os.fsencode(path)), os.path.realpath(os.fsencode(path))):
@@ -28,11 +28,18 @@ def of_file(catalog: Catalog, path: str, on_note: Callable[[str], None]) -> int 
             return image_id
     if not os.path.exists(path):
         raise CannotGoOn(path, "there is no such file, and the catalog has no description of it", "name a picture with --like")
-    for row in catalog.images_with_content(image_files.content_hash(os.fsencode(path))):
-        if _is_described(row):
-            return int(row["id"])
-    on_note(f"{path} is not in the catalog: the vision model looks at it first")
-    return _description(catalog, path, on_note)
+    if not os.path.isfile(path):
+        raise CannotGoOn(path, "is no picture", "name a picture with --like")
+    try:
+        for row in catalog.images_with_content(image_files.content_hash(os.fsencode(path))):
+            if _is_described(row):
+                return int(row["id"])
+        on_note(f"{path} has no description in the catalog yet: the vision model looks at it first")
+        return _description(catalog, path, on_note)
+    except ImageError as error:
+        raise CannotGoOn(error.subject, error.reason, error.remedy or "name a picture that can be read with --like") from None
+    except OSError as error:
+        raise CannotGoOn(path, f"cannot be read ({error.strerror})", "name a picture that can be read with --like") from None
 
 
 def _is_described(row: Mapping[str, Any] | None) -> bool:

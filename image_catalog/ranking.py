@@ -127,7 +127,8 @@ def by_meaning(
     behind, forgotten = _compared(rows, meaning.index)
     scope = scope.with_(excluded=scope.excluded | forgotten)
     coverage = Coverage(rows, question.query, scope) if with_words else None
-    fusion = Fusion(rows, meaning.index, _vector(question, meaning), coverage, scope, question.query.spoken)
+    itself = rows.ids_of_same_content(question.like) if isinstance(question.like, int) else set()
+    fusion = Fusion(rows, meaning.index, _vector(question, meaning), coverage, scope, question.query.spoken, itself)
     candidates = fusion.candidates(count * (_MORE_WITH_UNLIKE if question.unlike else 1))
     strengths, cosines = fusion.scores(candidates)
     if coverage is None:

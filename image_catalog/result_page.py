@@ -19,12 +19,14 @@ from image_catalog.search import Hit, Result
 from image_catalog.search_output import path_of, place_of, text_of
 
 THUMBNAIL_SIZE = 400  # pixels of the long side
+MARK = '<meta name="generator" content="image-catalog">'
 
 # Nothing may be loaded, no script may run, whatever a description says.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _PAGE = Template("""<!doctype html>
 <html lang="$language">
 <meta charset="utf-8">
+$mark
 <meta http-equiv="Content-Security-Policy" content="$policy">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
@@ -100,6 +102,7 @@ def page(result: Result, question: str, thumbnail: Callable[[bytes], bytes | Non
     divider = f"<h2>{said['weak' if result.fits else 'nearest']}</h2>" if weak else ""
     return _PAGE.substitute(
         language=language,
+        mark=MARK,
         policy=html.escape(_POLICY),
         title=_safe(question.strip() or said["title"]),
         count=f"{said['count']}{len(strong)}",

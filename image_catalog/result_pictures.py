@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from image_catalog import search_output
+from image_catalog import result_page, search_output
 from image_catalog.errors import CannotGoOn, ImageError
 from image_catalog.guarded_workers import GuardedWorkers
 from image_catalog.search import Hit, Result
@@ -32,12 +32,10 @@ def lines(result: Result, style: Style) -> Iterator[str]:
 
 def write_page(file: str, result: Result, question: str) -> str:
     """Write the page to `file` and say where it is. Raises CannotGoOn: it cannot be written, or would replace another file."""
-    from image_catalog import result_page
-
     remedy = "name another place with --html"
     try:
         if os.path.lexists(file) and not _is_page(file):
-            raise CannotGoOn(file, "is there and is no page: it would be lost", remedy)
+            raise CannotGoOn(file, "is there and is no page of ours: it would be lost", remedy)
         with _thumbnails(result, result_page.THUMBNAIL_SIZE) as thumbnail:
             _replace(file, result_page.page(result, question, thumbnail).encode("utf-8"))
     except OSError as error:
@@ -49,8 +47,8 @@ def _is_page(file: str) -> bool:
     if not os.path.isfile(file):
         return False
     with open(file, "rb") as there:
-        beginning = there.read(64).lstrip().lower()
-    return not beginning or beginning.startswith((b"<!doctype html", b"<html"))
+        beginning = there.read(200)
+    return not beginning or result_page.MARK.encode() in beginning
 
 
 def _replace(file: str, content: bytes) -> None:

@@ -173,6 +173,8 @@ class _Search:
             if term.is_required:
                 allowed = _both(allowed, self._rows.ids_saying(term))
         if isinstance(request.like, int):
+            if not self._rows.rows([request.like]):
+                raise UsageError("--like", f"there is no picture {request.like}", "each picture that was found has an id")
             excluded |= self._rows.ids_of_same_content(request.like)
         return Scope(allowed, excluded)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from image_catalog.catalog import Coverage
 
+_FORMULA_BEGINS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # full-width ones, too: some spreadsheets fold them
 _SHOWN_DESCRIPTION = 220  # characters
 _MOST_OTHER_PATHS = 3
 _COLUMNS_OF_JSON = (
@@ -166,8 +167,8 @@ def csv_table(result: Result) -> str:
 
 def _formula_safe(cell: str) -> str:
     """A spreadsheet would run a cell that begins so (OWASP, CSV injection); a number keeps its sign."""
-    is_number = cell[1:].replace(".", "", 1).isdigit()
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@") and not is_number else cell
+    is_number = cell[:1] in ("+", "-") and cell[1:].replace(".", "", 1).isdigit()
+    return f"'{cell}" if cell[:1] in _FORMULA_BEGINS and not is_number else cell
 
 
 def coverage_line(there: Coverage, behind: int | None) -> str:

@@ -85,6 +85,8 @@ def open_checked(path: str) -> tuple[Provenance, mmap.mmap, memoryview]:
 
 def _map(path: str) -> mmap.mmap:
     try:
+        if not os.path.isfile(path) and os.path.exists(path):  # a pipe would be waited for
+            raise VectorIndexError(path, "is no file", "check --index", kind="unreadable")
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise VectorIndexError(path, "is empty", kind="damaged")

@@ -8,7 +8,7 @@ speed of 32-bit ones. A flat index looks at every vector; what does not is in ap
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import TYPE_CHECKING, Any
 
 from image_catalog import vector_file
@@ -149,10 +149,15 @@ class VectorIndex:
             scores[here] = (self._storage.reconstruct_batch(positions[here]) @ query).clip(-1, 1)
         return scores
 
-    def sample_scores(self, vector: Floats) -> Floats:
-        """Cosines of `vector` and up to 2,000 vectors spread evenly over the index: what score is usual for this query."""
-        step = max(1, len(self) // _SAMPLE)
-        return self.scores_of(vector, self.ids[::step])
+    def sample_scores(self, vector: Floats, without: Set[int] = frozenset()) -> Floats:
+        """Cosines of `vector` and up to 2,000 vectors spread evenly over the index: what score is usual for this query.
+
+        The images `without` are left out: a picture is not like itself in a way that would be usual.
+        """
+        sample = self.ids[:: max(1, len(self) // _SAMPLE)]
+        return self.scores_of(
+            vector, [image_id for image_id in sample.tolist() if image_id not in without] if without else sample
+        )
 
     def vector_of(self, image_id: int) -> Floats | None:
         """The stored vector of one image (dimension,), or None when it has none."""

@@ -96,7 +96,6 @@ class VectorRun:
         self.listener = listener
         self.summary = VectorSummary(path)
         self._model: EmbeddingModel | None = None
-        self._is_foreign = False
 
     def is_up_to_date(self) -> bool:
         """Does the index hold this very catalog? Reads only; fills the summary when it does."""
@@ -106,7 +105,6 @@ class VectorRun:
         except VectorIndexError:
             return False
         catalog_id = self.catalog.setting("catalog_id")
-        self._is_foreign = provenance.catalog not in (None, catalog_id)
         self.summary.tell(provenance)
         self.summary.up_to_date = (
             known is not None
@@ -130,8 +128,7 @@ class VectorRun:
             raise CannotGoOn(
                 self.catalog.path, "no image has a description yet", "run index_images.py until it has described some"
             )
-        if self._is_foreign:
-            self.listener.warn(f"{self.path} was the index of another catalog and is replaced; --index FILE gives each its own")
+        self._warn_of_another_catalog()
         generation = self.catalog.generation()
         self._hash_passages()
         known = self._known() or self._load()
@@ -250,6 +247,14 @@ class VectorRun:
             catalog=self._catalog_id(),
             unrelated=unrelated.nearness(balanced, encoder.encode, encoder.reads) if encoder else None,
         )
+
+    def _warn_of_another_catalog(self) -> None:
+        try:
+            provenance = vector_file.read_provenance(self.path)
+        except VectorIndexError:
+            return
+        if provenance.catalog not in (None, self.catalog.setting("catalog_id")):
+            self.listener.warn(f"{self.path} was the index of another catalog and is replaced; --index FILE gives each its own")
 
     def _catalog_id(self) -> str:
         """What tells this catalog from others, so that no index is taken for that of another; copies have the same."""

@@ -475,7 +475,18 @@ def test_the_facet_of_a_filter_leaves_that_filter_out(page: Page) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["after=2023-13-45", "camera=Nokia", "near=91,0", "near=Atlantis", "mode=x", "sort=x", "like=x", "limit=x", "min_size=-1"],
+    [
+        "after=2023-13-45",
+        "camera=Nokia",
+        "near=91,0",
+        "near=Atlantis",
+        "mode=x",
+        "sort=x",
+        "like=x",
+        "like=99999",
+        "limit=x",
+        "min_size=-1",
+    ],
 )
 def test_a_filter_that_makes_no_sense_is_said(page: Page, query: str) -> None:
     answer = page.ask(f"/api/search?{query}")

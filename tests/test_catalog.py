@@ -95,6 +95,15 @@ def test_a_cut_database_gives_one_line_and_stays_as_it_is(path: str, kept: float
         catalog.db.execute("SELECT sum(length(description)) FROM images").fetchall()
 
 
+def test_a_text_that_is_none_any_more_is_damage(path: str) -> None:
+    """SQLite takes the bytes of a text on trust, Python does not."""
+    with Catalog.open(path) as catalog:
+        catalog.insert_image(b"/a.jpg", described("sunset"))
+        catalog.db.execute("UPDATE images SET description = CAST(x'57348BFF' AS TEXT)")
+    with pytest.raises(CannotGoOn, match="is damaged"), Catalog.open_for_reading(path) as catalog:
+        catalog.db.execute("SELECT description FROM images").fetchall()
+
+
 def test_a_folder_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CannotGoOn, match="is a folder"):
         Catalog.open(str(tmp_path))

@@ -55,6 +55,8 @@ def test_values_come_out_of_the_catalog_that_the_line_names(db: str) -> None:
     assert any("D90" in camera for camera in cameras), cameras
     assert any("JPEG" in name for name in completions("search_images.py", f"--db {db} --format J"))
     assert completions("search_images.py", "--tag ё", IMAGE_CATALOG_DB=db) == ["ёлка"]
+    assert completions("search_images.py", "--orientation p") == ["portrait"]
+    assert "yesterday" in completions("search_images.py", "--after y")
 
 
 def test_without_a_catalog_nothing_is_offered_and_nothing_is_said(tmp_path: Path) -> None:

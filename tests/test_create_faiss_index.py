@@ -385,3 +385,17 @@ def test_all_images_gone_leaves_an_index_that_finds_nothing(folder: Path, capsys
     assert summary(folder, capsys)["vectors"] == 0
     index = vector_index.VectorIndex.open(str(folder / "image_index.faiss"))
     assert index.nearest(np.ones(384, np.float32), 5)[0].tolist() == []
+
+
+def test_two_catalogs_in_one_folder_do_not_take_each_others_index(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = folder / "other.db"
+    add_images(other, ["A steam locomotive waits at a station."])
+    run(folder)
+    assert command_line.run_script(create_faiss_index.main, ["--db", str(other)]) == 0
+    assert "was the index of another catalog and is replaced" in capsys.readouterr().err
+    done = run_script("search_images.py", "--db", folder / "images.db", "beach", "--mode", "semantic")
+    assert "is the index of another catalog" in done.stderr
+    run(folder, "--index", str(folder / "own.faiss"))
+    assert "another catalog" not in capsys.readouterr().err
+    done = run_script("search_images.py", "--db", folder / "images.db", "--index", folder / "own.faiss", "beach", "--json")
+    assert json.loads(done.stdout.splitlines()[0])["mode"] == "hybrid", done.stderr

@@ -428,7 +428,7 @@ def test_unlike_by_words_excludes(catalog: Catalog) -> None:
 
 def test_like_a_picture_of_the_catalog(circle: Circle) -> None:
     assert names(circle("", like=3)) == ["b.jpg", "a.jpg", "d.jpg", "e.jpg"]
-    with pytest.raises(CannotGoOn):
+    with pytest.raises(UsageError, match="there is no picture 77"):
         circle("", like=77)
     with pytest.raises(UsageError):
         circle("", "text", like=3)

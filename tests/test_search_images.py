@@ -19,7 +19,7 @@ import search_catalogs
 from running import ROOT, run_script
 
 import search_images
-from image_catalog import command_line
+from image_catalog import command_line, search_output
 from image_catalog.catalog import Catalog
 
 
@@ -74,6 +74,15 @@ def test_filters_alone_list(search: Search, filters: list[str], names: list[str]
     assert (code, found) == (0 if names else 1, names)
 
 
+def test_places_south_and_west_need_no_equals_sign(db: str, search: Search) -> None:
+    with Catalog.open(db) as catalog:
+        search_catalogs.add(catalog, b"/photos/rio.jpg", latitude=-22.9, longitude=-43.2)
+    assert search("--near", "-22.9,-43.2")[:2] == (0, ["rio.jpg"])
+    assert search("--near=-22.9,-43.2,5", "--min-score", "-1")[1] == ["rio.jpg"]
+    assert len(search("car", "--min-score", "-.5")[1]) == 2
+    assert search("--", "car", "-22.9")[:2] == (0, search("car")[1])  # after -- all is words, and a word to be missing
+
+
 def test_several_arguments_are_one_query_and_a_dash_excludes(search: Search) -> None:
     assert search("red", "car")[1] == ["car.jpg", "blue.jpg"] or search("red", "car")[1] == ["blue.jpg", "car.jpg"]
     assert search("--", "car", "-rain")[1] == ["car.jpg"]
@@ -93,13 +102,20 @@ def test_the_folder_may_be_a_link(db: str, search: Search, tmp_path: Path) -> No
     [[], [""], ["   "], ["x", "--after", "someday"], ["x", "--after", "2023-13"], ["x", "--before", "2023-02-30"]]
     + [["x", "--near", place] for place in ("91,0", "1", "1,2,0", "nan,1", "Атлантида")]
     + [["x", "--camera", "%"], ["x", "--format", "docx"], ["x", "--tag", ""], ["x", "--orientation", "up"]]
+    + [["x", "-n", "abc"], ["x", "--min-score", "nan"], ["x", "--near", ",5"], ["--html", "", "x"], ["--like", "", "x"]]
+    + [["x", "--json", "--csv"], ["x", "--paths", "--html", "f.html"], ["-night sky"], ["-house", "church"], ["-quiet"]]
     + [["a AND", "--fts-syntax"], ["nocolumn:x", "--fts-syntax"], ["--like", "photo.jpg", "--mode", "semantic", "--limit", "0"]],
 )
-def test_impossible_questions_end_with_2_and_one_line(search: Search, arguments: list[str]) -> None:
+def test_impossible_questions_end_with_2_and_one_line(
+    search: Search, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     try:
         code, found, error = search(*arguments)
     except SystemExit as end:  # argparse's own
         assert end.code == 2
+        error = capsys.readouterr().err
+        assert len(error.splitlines()) == 1
+        assert ("positive_int" not in error and "ignored explicit" not in error) or "goes after --" in error
         return
     assert (code, found) == (2, [])
     assert len(error.splitlines()) == 1
@@ -173,6 +189,14 @@ def test_without_a_catalog_it_says_what_to_run(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "index_images.py" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_catalog_file_is_one_line_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, said in ((tmp_path, "is a folder"), (tmp_path / "pipe", "is no file")):
+        done = run_script("search_images.py", "--db", path, "dog", cwd=tmp_path)
+        assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+        assert said in done.stderr
 
 
 def test_without_a_vector_index_words_answer_with_one_warning(db: str, tmp_path: Path) -> None:
@@ -286,14 +310,19 @@ def test_json_has_path_description_and_why(db: str) -> None:
 
 
 def test_csv_is_a_table_and_runs_no_formula(db: str) -> None:
-    cells = ("=HYPERLINK(1) zebra", "+zebra", "-zebra", "@zebra", "\tzebra", 'zebra, "quoted"\nline')
+    cells = ("=HYPERLINK(1) zebra", "+zebra", "-zebra", "@zebra", "\tzebra", 'zebra, "quoted"\nline', "＝1+1 zebra")
     with Catalog.open(db) as catalog:
         for number, text in enumerate(cells):
             search_catalogs.add(catalog, b"/photos/zebra%d.jpg" % number, description=text)
     rows = list(csv.reader(io.StringIO(output(db, "zebra", "--csv", "--sort", "path").stdout.decode())))
     assert rows[0] == ["path", "score", "taken_at", "place", "description"]
     assert [row[4] for row in rows[1:5]] == ["'=HYPERLINK(1) zebra", "'+zebra", "'-zebra", "'@zebra"]
-    assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for row in rows[1:] for cell in row)
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "＝")) for row in rows[1:] for cell in row)
+
+
+def test_a_negative_number_is_one_and_a_number_of_a_formula_is_none() -> None:
+    safe = search_output._formula_safe
+    assert [safe(cell) for cell in ("-1.5", "+7", "=1", "@1", "-1+1", "7")] == ["-1.5", "+7", "'=1", "'@1", "'-1+1", "7"]
 
 
 def test_a_name_that_is_not_utf8_is_shown_escaped_and_given_raw(db: str) -> None:
@@ -353,11 +382,14 @@ def test_a_page_replaces_an_older_one_and_nothing_else(db: str, tmp_path: Path) 
     assert output(db, "собака", "--html", str(page)).returncode == 0
     assert output(db, "ёлка", "--html", str(page)).returncode == 0
     assert "шарами" in page.read_text(encoding="utf-8")
-    for file in (picture, tmp_path):
+    foreign = tmp_path / "other.html"
+    foreign.write_text("<!DOCTYPE html><html><title>my own important page</title>")
+    for file in (picture, tmp_path, foreign):
         done = output(db, "собака", "--html", str(file))
         assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
         assert b"it would be lost" in done.stderr
     assert picture.read_bytes() == before
+    foreign.unlink()
     assert sorted(file.name for file in tmp_path.iterdir() if "images.db" not in file.name) == ["page.html", "photo.jpg"]
 
 

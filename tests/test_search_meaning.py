@@ -167,6 +167,18 @@ def test_like_a_new_picture_describes_it_first(folder: Path, tmp_path: Path) -> 
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
 
 
+def test_like_what_is_no_picture_is_one_line_and_3(folder: Path, tmp_path: Path) -> None:
+    """1 would mean that nothing is similar."""
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty.jpg").touch()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for name in ("text.jpg", "empty.jpg", "pipe.jpg", ".", "none.jpg"):
+        done = run_script("search_images.py", "--like", tmp_path / name, cwd=folder)
+        lines = [line for line in done.stderr.splitlines() if "looks at it first" not in line]
+        assert (done.returncode, len(lines)) == (3, 1), (name, done.stderr)
+        assert "--like" in lines[0] or "; " in lines[0]
+
+
 def test_an_index_that_is_behind_says_so(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     with Catalog.open(str(tmp_path / "images.db")) as catalog:

@@ -164,7 +164,7 @@ def test_the_first_picture_is_opened(db: str, tmp_path: Path) -> None:
 def test_what_cannot_be_opened_is_one_line_after_the_results(db: str, tmp_path: Path, query: str, body: str, said: str) -> None:
     arguments = ("--db", db, "--mode", "text", "-q", "--open", "-n", "1", query)
     done = run_script("search_images.py", *arguments, environment=opener(tmp_path, body))
-    assert done.returncode == 0
+    assert done.returncode == 3
     assert done.stdout
     assert said in done.stderr and len(done.stderr.splitlines()) == 1
 
