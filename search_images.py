@@ -58,6 +58,8 @@ def main(argv: list[str]) -> int:
             reporter.warn(note)
         _print(options, result, request.text, reporter)
         _say_what_is_missing(reporter, catalog, request, result)
+        if result.has_more and result.mode in ("list", "text", "fts"):  # by meaning there is always more
+            reporter.note(f"there are more: --offset {request.offset + request.limit} shows the next, -n N more at once")
         reporter.note(search_output.coverage_line(catalog.coverage(), result.behind))
     if options.open and result.hits and not _is_opened(result.hits[0].row["path_bytes"], reporter):
         return CANNOT_GO_ON

@@ -381,8 +381,19 @@ def _is_same(text: str, names: list[str]) -> bool:
 
 def _is_place(text: str, names: list[str]) -> bool:
     """`names`: a place in two languages, each `town, city, region, country`. Is every part of `text` one of these in any form?"""
-    parts = [words.stems(part) for part in text.split(",")]
-    return any(parts) and any({*parts} - {""} <= {words.stems(its) for its in (*name.split(","), name)} for name in names)
+    wanted = [stems for part in text.split(",") if (stems := words.stems(part))]
+    return bool(wanted) and any(all(_is_part_of_place(stems, name) for stems in wanted) for name in names)
+
+
+def _is_part_of_place(stems: str, name: str) -> bool:
+    """By the stems of a part of its name, or of another name of the country: USA, Англия, South Korea."""
+    parts = [part.strip() for part in name.split(",")]
+    if stems in map(words.stems, (*parts, name)):
+        return True
+    from image_catalog.fact_words import COUNTRY_ALIASES
+
+    others = " ".join(COUNTRY_ALIASES.get(parts[-1], ()))
+    return f" {stems} " in f" {words.stems(others)} " or (" " in stems and words.stems(parts[-1]).startswith(f"{stems} "))
 
 
 def _single_texts(columns: Sequence[str | None]) -> Iterator[str]:

@@ -317,6 +317,20 @@ def test_near_a_town_that_no_picture_is_in_is_within_ten_kilometres_of_it(tmp_pa
             by_words(catalog, "", filter=read([("near", "Новосибирск")]))
 
 
+def test_a_country_has_several_names(tmp_path: Path) -> None:
+    with Catalog.open(str(tmp_path / "images.db")) as catalog:
+        american = {"place": "Moab, Utah, United States of America", "place_ru": "Моаб, Юта, США"}
+        search_catalogs.add(catalog, b"/moab.jpg", **american)
+        search_catalogs.add(catalog, b"/london.jpg", place="London, United Kingdom", place_ru="Лондон, Великобритания")
+        for name in ("USA", "United States", "Moab, USA", "США", "Юта", "America"):
+            if name == "America":  # a continent's name is no part of it alone
+                with pytest.raises(UsageError):
+                    by_words(catalog, "", filter=read([("near", name)]))
+            else:
+                assert by_words(catalog, "", filter=read([("near", name)])) == ["moab.jpg"], name
+        assert by_words(catalog, "", filter=read([("near", "Great Britain")])) == ["london.jpg"]
+
+
 def test_near_works_across_the_date_line_and_at_the_pole(tmp_path: Path) -> None:
     with Catalog.open(str(tmp_path / "images.db")) as catalog:
         search_catalogs.add(catalog, b"/fiji.jpg", latitude=-17.0, longitude=179.95)
