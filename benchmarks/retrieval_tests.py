@@ -172,7 +172,7 @@ def each(queries: Sequence[str]) -> list[tuple[str, set[int]]]:
 def some_words(text: str, count: int, chance: random.Random) -> str:
     """As people type: some words that say something, in their order."""
     of_text = {word: None for word in words.words_of(text) if len(word) >= _LEAST_WORD}
-    telling = [word for word in of_text if len(parse(f"{word} photo").wanted) == 2] or list(of_text)
+    telling = [word for word in of_text if len(parse(f"{word} zebra").wanted) == 2] or list(of_text)
     chosen = sorted(chance.sample(range(len(telling)), min(count, len(telling))))
     return " ".join(telling[number] for number in chosen)
 
