@@ -93,14 +93,15 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("filters, applied before ranking; each may be repeated")
+    repeated = "Repeat one for another camera, lens, folder, place, format or orientation, or for one more tag."
+    group = parser.add_argument_group("filters, applied before ranking", repeated)
     for name, metavar, text in (
         ("after", "DATE", 'taken on or after: 2023, 2023-06, 2023-06-15 or "2 weeks ago"'),
         ("before", "DATE", "taken before"),
         ("camera", "TEXT", "part of the camera's maker or model"),
         ("lens", "TEXT", "part of the lens' name"),
         ("folder", "DIR", "under this folder"),
-        ("near", "PLACE", "LAT,LON[,KM]: within KM kilometres (10); or the name of a place"),
+        ("near", "PLACE", "LAT,LON[,KM] or TOWN,KM: within KM kilometres (10); or the name of a town, region or country"),
         ("format", "NAME", "JPEG, PNG, HEIC, ..."),
         ("tag", "WORD", "has this tag or keyword"),
         ("min-size", "PIXELS", "long side at least so many pixels"),

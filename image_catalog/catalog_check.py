@@ -161,7 +161,7 @@ def _vector_index(catalog: Catalog, path: str) -> Iterator[Finding]:
     except CannotGoOn as error:
         yield Finding(path, error.reason, error.remedy)
         return
-    if index.provenance.catalog not in (None, catalog.setting("catalog_id")):
+    if not index.provenance.is_of(catalog.setting("catalog_id")):
         yield Finding(path, "is the index of another catalog", remedy)
         return
     if index.provenance.generation != catalog.generation():

@@ -25,8 +25,6 @@ def make_private(path: str) -> None:
     """Create the file 0600 before SQLite would create it for everyone to read."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except IsADirectoryError:
-        raise CannotGoOn(path, "is a folder", "name a file for the catalog with --db") from None
     except FileNotFoundError:
         raise CannotGoOn(path, "its folder does not exist", "make the folder first, or name another place with --db") from None
     except OSError as error:
@@ -38,7 +36,7 @@ def refuse_what_is_no_file(path: str) -> None:
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
         what = "is a folder" if stat.S_ISDIR(mode) else "is no file"
-        raise CannotGoOn(path, what, "name the catalog with --db")
+        raise CannotGoOn(path, what, "name a file for the catalog with --db")
 
 
 def connect(path: str, mode: str, extra: str = "") -> sqlite3.Connection:

@@ -26,7 +26,6 @@ _KM_PER_DEGREE = 111.195  # of latitude, on a sphere of 6,371 km
 _EARTH_RADIUS = 6371.0  # km
 _IDS_AT_ONCE = 900  # below SQLite's smallest limit of bound values
 _MOST_NAMES_SHOWN = 8
-_MOST_READ_FOR_PHRASE = 5000
 _SAMPLE = 16  # pictures by which a word is told to be a fact
 _COLUMNS_OF_NAMES = {
     "camera": ("camera_make", "camera_model"),
@@ -71,9 +70,10 @@ class SearchableCatalog:
         row = self._db.execute("SELECT value FROM settings WHERE name = 'catalog_id'").fetchone()
         return row[0] if row else None
 
-    def all_ids(self) -> set[int]:
-        """Of all images, gone or not."""
-        return self._ids("SELECT id FROM images")
+    def existing(self, ids: Sequence[int]) -> list[int]:
+        """Those of `ids` that an image has, gone or not."""
+        there = {row[0] for row in self._rows_of("SELECT id FROM images WHERE id IN", ids)}
+        return [image_id for image_id in ids if image_id in there]
 
     def generation(self) -> int:
         """A number that grows with every change of what can be searched."""
@@ -92,13 +92,11 @@ class SearchableCatalog:
             expression = f"{expression} AND ({_match_any(among)})"
         return chain.from_iterable(self._db.execute("SELECT rowid FROM images_fts WHERE images_fts MATCH ?", (expression,)))
 
-    def ids_saying(self, term: Term) -> Iterable[int]:
-        """As ids_with, but a phrase must stand in one text, tag or fact: not across the border of two."""
-        found = list(self.ids_with(term))
-        if all(len(phrase) == 1 for phrase in term.phrases) or len(found) > _MOST_READ_FOR_PHRASE:
-            return found
-        rows = self._rows_of(f"SELECT id, {', '.join(_TEXTS)} FROM images WHERE id IN", found)
-        return (row[0] for row in rows if any(_count(words.stems(text), term) for text in _single_texts(row[1:])))
+    def that_say(self, ids: Sequence[int], terms: Sequence[Term]) -> list[int]:
+        """Those of `ids` that have each of `terms` in one text, tag or fact: a phrase does not go on from one to the next."""
+        rows = self._rows_of(f"SELECT id, {', '.join(_TEXTS)} FROM images WHERE id IN", ids)
+        stems = {row[0]: list(map(words.stems, _single_texts(row[1:]))) for row in rows}
+        return [one for one in ids if all(any(_count(text, term) for text in stems.get(one, ())) for term in terms)]
 
     def is_fact(self, term: Term) -> bool:
         """Does `term` stand in facts and keywords (a place, a camera, a year, a person) rather than in what is said of pictures?
@@ -192,7 +190,7 @@ class SearchableCatalog:
         return {row[0] for row in self._rows_of(query, candidates) if stems in _stems_of_lists(row[1:])}
 
     def _by_place(self, near: Near) -> set[int]:
-        """By the names of where pictures were taken; around a town as far as was said, or where no picture has its name."""
+        """By the names of where pictures were taken; around a town where a distance was said, or no picture has its name."""
         if not near.name:
             return self._around(near.latitude, near.longitude, near.kilometres)
         names = self._fitting("near", near.name, _is_place)
@@ -201,10 +199,11 @@ class SearchableCatalog:
         from image_catalog import places
 
         kilometres = near.kilometres or DEFAULT_KILOMETRES
-        around = set().union(*(self._around(*town, kilometres) for town in places.positions_of(near.name)))
-        if not (names or around):
+        towns = places.positions_of(near.name)
+        found = set().union(*(self._around(*town, kilometres) for town in towns)) if towns else self._ids_of_names("near", names)
+        if not (names or found):
             raise self._no_such_name("near", near.name)
-        return around | self._ids_of_names("near", names)
+        return found
 
     def _around(self, latitude: float, longitude: float, kilometres: float) -> set[int]:
         reach = kilometres / _KM_PER_DEGREE
@@ -392,8 +391,8 @@ def _is_part_of_place(stems: str, name: str) -> bool:
         return True
     from image_catalog.fact_words import COUNTRY_ALIASES
 
-    others = " ".join(COUNTRY_ALIASES.get(parts[-1], ()))
-    return f" {stems} " in f" {words.stems(others)} " or (" " in stems and words.stems(parts[-1]).startswith(f"{stems} "))
+    others = ", ".join(COUNTRY_ALIASES.get(parts[-1], ())).split(",")
+    return stems in map(words.stems, others)
 
 
 def _single_texts(columns: Sequence[str | None]) -> Iterator[str]:

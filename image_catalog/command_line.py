@@ -164,8 +164,9 @@ class ArgumentParser(argparse.ArgumentParser):
         return joined
 
     def error(self, message: str) -> NoReturn:
-        # `-night`: a word that is to be missing, or a file, taken for options of one letter.
-        is_word = any(re.match(r"-[^\W\d_]{2}", argument) for argument in getattr(self, "_given", ()))
+        # `-night`: a word that is to be missing, or a file; its first letter was taken for an option, the rest for its value.
+        glued = (argument for argument in getattr(self, "_given", ()) if re.match(r"-[^\W\d_]{3}", argument))
+        is_word = any(argument[2:] in message for argument in glued)
         remedy = (
             f"what begins with - and is no option goes after --; see {self.prog} --help" if is_word else f"see {self.prog} --help"
         )

@@ -59,6 +59,7 @@ class Coverage:
         self._sums: dict[tuple[str, int], float] = {}
         self._with_phrase: set[int] = set()
         self._ranks: dict[float, int] | None = None
+        self._known_from = 0.0  # the share from which on all pictures were found
 
     def __len__(self) -> int:
         """How many pictures were found so far."""
@@ -101,6 +102,7 @@ class Coverage:
         if len(found) < count:
             return False
         self._masks = dict.fromkeys(found, (1 << len(self.terms)) - 1)
+        self._known_from = 1 - 1e-9  # a sum of thirds is not quite 1
         return True
 
     def _weigh(self) -> None:
@@ -123,7 +125,8 @@ class Coverage:
         has_newcomers = True
         sought: list[Term] = []  # whoever has none of these is not looked at
         for bit, term in enumerate(self.terms):
-            has_newcomers = has_newcomers and newcomers_matter(sum(self._shares[bit:]))
+            if has_newcomers and not newcomers_matter(rest := sum(self._shares[bit:])):
+                has_newcomers, self._known_from = False, rest
             is_sought = has_newcomers or (self._is_name[bit] and self._counts[bit] <= _MOST_OF_A_NAME)
             if not (is_sought or masks):
                 continue
@@ -170,14 +173,17 @@ class Coverage:
         return round(self._sum("shares", self._masks.get(image_id, 0)), 9)  # all of it is 1, not 0.9999999999999999
 
     def rank(self, image_id: int) -> int | None:
-        """1 for the pictures that are covered best, more by one for each that is covered better; None where no word is."""
+        """1 for the pictures that are covered best, more by one for each that is covered better.
+
+        None where no word is, and for a share so small that not all pictures with more were looked for.
+        """
         if self._ranks is None:
             self._ranks, before = {}, 0
             for mask, ids in self._groups():
                 self._ranks.setdefault(self._sum("shares", mask), before + 1)
                 before += len(ids)
-        mask = self._masks.get(image_id, 0)
-        return self._ranks.get(self._sum("shares", mask)) if mask else None
+        share = self._sum("shares", self._masks.get(image_id, 0))
+        return self._ranks.get(share) if share > 0 and share >= self._known_from else None
 
     def share_in(self, text: str) -> float:
         """How much of the query the words of one text cover, 0 to 1."""

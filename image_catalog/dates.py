@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 
+_ONLY_YEAR = re.compile(r"(?:in |в )?(\d{4})(?: ?г\.?| год| году| года)?")
 _YEAR_FIRST = re.compile(r"(\d{4})(?:[-./](\d{1,2})(?:[-./](\d{1,2})(?:[t ]\d{1,2}:\d{2}.*)?)?)?")
 _DAY_FIRST = re.compile(r"(?:(?:(\d{1,2})\.)?(\d{1,2})\.)?(\d{4})")  # 15.06.2023 and 06.2023, as in Russian
 _AGO = re.compile(r"(?:(\d{1,4}|an?)\s*)?([a-zа-я]+)\s+(?:ago|назад)")
@@ -19,6 +20,7 @@ _UNITS = {
     30: "month months месяц месяца месяцев",
     365: "year years год года лет",
 }
+_OLDEST = 1800  # no photograph is older; a year before is a misunderstanding
 _WORD = re.compile("[^\\W\\d_]{3}")
 _SLASHES = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
 
@@ -36,6 +38,8 @@ def parse_date(text: str, today: date) -> str:
     if ago and (days := _days_of(ago[2])):
         count = int(ago[1]) if (ago[1] or "").isdigit() else 1
         return _earlier(today, count, days).isoformat()
+    if match := _ONLY_YEAR.fullmatch(text):
+        text = match[1]
     if match := _YEAR_FIRST.fullmatch(text):
         year, month, day = match.groups()
     elif match := _DAY_FIRST.fullmatch(text):
@@ -73,7 +77,7 @@ def _as_spoken(text: str, today: date) -> str:
     settings = {"RELATIVE_BASE": start, "PREFER_DATES_FROM": "past", "DATE_ORDER": "DMY"}
     settings |= {"PREFER_DAY_OF_MONTH": "first", "PREFER_MONTH_OF_YEAR": "first"}
     found = DateDataParser(languages=["en", "ru"], settings=settings).get_date_data(text)
-    if found.date_obj is None:
+    if found.date_obj is None or not _OLDEST <= found.date_obj.year <= today.year + 1:
         raise ValueError(text)
     day: date = found.date_obj.date()
     return day.isoformat()[: {"year": 4, "month": 7}.get(found.period or "", 10)]

@@ -87,17 +87,17 @@ MEGAPIXELS = ("megapixels MP", "мегапикселей Мп")
 # Folders that say where a disk is mounted, not what a picture shows.
 NO_WORDS = frozenset(["home", "users", "media", "mnt", "volumes", "run", "tmp", "var", "private", "dcim"])
 
-# What people call countries beside the name that GeoNames has.
+# What people call countries beside the name that GeoNames has, in English and in Russian.
 COUNTRY_ALIASES = {
-    "United States of America": ("USA", "Америка"),
-    "United Kingdom": ("UK Great Britain", "Великобритания Англия Соединённое Королевство"),
-    "United Arab Emirates": ("UAE Emirates", "Эмираты"),
+    "United States of America": ("USA, United States", "Америка"),
+    "United Kingdom": ("UK, Great Britain", "Великобритания, Англия, Соединённое Королевство"),
+    "United Arab Emirates": ("UAE, Emirates", "Эмираты"),
     "Czech Republic": ("Czechia", "Чешская Республика"),
     "Republic of Korea": ("South Korea", "Южная Корея"),
-    "Belarus": ("", "Белоруссия Беларусь"),
+    "Belarus": ("", "Белоруссия, Беларусь"),
     "Netherlands": ("Holland", "Голландия"),
-    "South Africa": ("RSA", "ЮАР Южно-Африканская Республика"),
-    "DR Congo": ("Democratic Republic of the Congo", "ДР Конго Демократическая Республика Конго"),
+    "South Africa": ("RSA", "ЮАР, Южно-Африканская Республика"),
+    "DR Congo": ("Democratic Republic of the Congo", "ДР Конго, Демократическая Республика Конго"),
     "North Korea": ("DPRK", "Северная Корея"),
     "China": ("PRC", "КНР"),
     "Kyrgyzstan": ("", "Кыргызстан"),

@@ -30,16 +30,19 @@ def of_file(catalog: Catalog, path: str, on_note: Callable[[str], None]) -> int 
         raise CannotGoOn(path, "there is no such file, and the catalog has no description of it", "name a picture with --like")
     if not os.path.isfile(path):
         raise CannotGoOn(path, "is no picture", "name a picture with --like")
+    remedy = "name a picture that can be read with --like"
     try:
-        for row in catalog.images_with_content(image_files.content_hash(os.fsencode(path))):
-            if _is_described(row):
-                return int(row["id"])
-        on_note(f"{path} has no description in the catalog yet: the vision model looks at it first")
+        content = image_files.content_hash(os.fsencode(path))
+    except OSError as error:
+        raise CannotGoOn(path, f"cannot be read ({error.strerror})", remedy) from None
+    for row in catalog.images_with_content(content):
+        if _is_described(row):
+            return int(row["id"])
+    on_note(f"{path} has no description in the catalog yet: the vision model looks at it first")
+    try:
         return _description(catalog, path, on_note)
     except ImageError as error:
-        raise CannotGoOn(error.subject, error.reason, error.remedy or "name a picture that can be read with --like") from None
-    except OSError as error:
-        raise CannotGoOn(path, f"cannot be read ({error.strerror})", "name a picture that can be read with --like") from None
+        raise CannotGoOn(error.subject, error.reason, error.remedy or remedy) from None
 
 
 def _is_described(row: Mapping[str, Any] | None) -> bool:

@@ -85,7 +85,8 @@ def positions_of(name: str) -> list[tuple[float, float]]:
     """
     town, *wider = (part.strip() for part in name.split(","))
     table = _table()
-    pattern = rf"^[^\n]*\t{re.escape(town)}(?:\t[^\n]*)?$"
+    escaped = re.escape(town)
+    pattern = rf"^(?:[^\t\n]*\t){{4}}(?:{escaped}\t[^\n]*|[^\t\n]*\t{escaped})$"  # the last two columns are names
     towns_only = re.compile(pattern, re.M | re.I).finditer(table.text, table.text.index("\n@"))
     lines = [match.span() for match in towns_only] if town else []
     towns = (_town(table.text[begin:end], *table.cell_at(begin), table.regions) for begin, end in lines)
@@ -93,8 +94,12 @@ def positions_of(name: str) -> list[tuple[float, float]]:
 
 
 def _lies_in(town: _Town, name: str, table: _Table) -> bool:
-    areas = (table.names.get(code, Name()) for code in (town.region, town.region[:2]))
-    return name.casefold() in {its.casefold() for area in areas for its in (area.en, area.ru)}
+    from image_catalog.fact_words import COUNTRY_ALIASES
+
+    region, country = (table.names.get(code, Name()) for code in (town.region, town.region[:2]))
+    others = ", ".join(COUNTRY_ALIASES.get(country.en, ())).split(",")
+    names = (region.en, region.ru, country.en, country.ru, *others)
+    return name.casefold() in {its.strip().casefold() for its in names}
 
 
 def _city(towns: list[tuple[float, _Town]], country: str) -> Name:

@@ -33,8 +33,9 @@ _LONGEST_SPOKEN = 2000
 _MOST_TERMS = 64
 _MOST_WORDS_IN_TERM = 16
 _MOST_SEAMS = 3
+_MOST_FILTERS = 16
 # They say nothing of a picture: looked for only in phrases, and when there is nothing else.
-_EMPTY_WORDS = (
+_SMALL_WORDS = (
     " a an the and or of in on at to by for from with as is are be it its this that there me my"
     " photo photos photograph photographs picture pictures pic pics image images taken"
     " и в во на с со к ко у о об от до по под над за из для не а но как что это или при через мой моя моё мои"
@@ -42,7 +43,9 @@ _EMPTY_WORDS = (
     " снято сделано года году "
 )
 # What file names end in; facts have the names without.
-_ENDINGS = " jpg jpeg jpe mpo png webp gif tif tiff bmp heic heif avif dng cr2 cr3 nef arw raf orf rw2 pef srw "
+_ENDINGS = (
+    " jpg jpeg jpe jfif mpo png apng webp gif tif tiff bmp dib heic heif hif avif cr2 cr3 nef nrw arw dng orf rw2 raf pef srw "
+)
 # A picture has one camera, place, folder, …: two values are a choice. Of these it can have several, or they narrow a span.
 _NO_CHOICES = ("after", "before", "tag", "min-size", "has")
 
@@ -60,12 +63,17 @@ class Term(Record):
     is_beginning: bool = False
     is_required: bool = False
 
+    def is_phrase(self) -> bool:
+        """Does it look for several words that stand together?"""
+        return any(len(phrase) > 1 for phrase in self.phrases)
+
 
 class Query(Record):
     """`wanted` terms make a picture match, `unwanted` ones exclude it; `spoken` is what the embedding model is asked.
 
     Of each of `filters` one alternative must be true, none of `unwanted_filters`; nobody has looked yet whether the values make
-    sense. `has_mixed_choice`: OR stands between a word and a filter, which no search can do; both are looked for.
+    sense. `has_mixed_choice`: OR stands between a word and a filter, which no search can do; both are looked for. `small` are
+    words that say nothing of a picture, where there are no others.
     """
 
     spoken: str = ""
@@ -74,6 +82,7 @@ class Query(Record):
     filters: tuple[tuple[FilterText, ...], ...] = ()
     unwanted_filters: tuple[FilterText, ...] = ()
     has_mixed_choice: bool = False
+    small: tuple[Term, ...] = ()
 
 
 class _Part(Record):
@@ -101,7 +110,7 @@ class _Reading:
     def __init__(self) -> None:
         self._wanted: dict[Term, None] = {}
         self._unwanted: dict[Term, None] = {}
-        self._empty: dict[Term, None] = {}
+        self._small: dict[Term, None] = {}
         self._filters: list[list[FilterText]] = []
         self._unwanted_filters: list[FilterText] = []
         self._spoken: list[str] = []
@@ -110,17 +119,15 @@ class _Reading:
         self._has_mixed_choice = False
 
     def is_full(self) -> bool:
-        parts = (self._wanted, self._unwanted, self._filters, self._unwanted_filters)
-        return sum(map(len, parts)) >= _MOST_TERMS
+        filters = len(self._unwanted_filters) + sum(map(len, self._filters))
+        return len(self._wanted) + len(self._unwanted) >= _MOST_TERMS or filters >= _MOST_FILTERS
 
     def take(self, part: _Part) -> None:
         name = part.mark.strip("-:").casefold()
-        if name and part.mark.startswith("-"):
-            self._unwanted_filters.append((name, part.typed))
-        elif name:
+        if name and not part.mark.startswith("-"):
             self._take_filter(name, part.typed)
-        elif part.mark == "-":
-            self._unwanted |= dict.fromkeys(_terms(part))
+        elif part.mark:
+            self._take_unwanted(name, part)
         elif part.typed in _EITHER and not part.is_quoted:
             self._is_choice = self._last is not None
         else:
@@ -130,12 +137,20 @@ class _Reading:
         spoken = " ".join(self._spoken).strip()[:_LONGEST_SPOKEN]
         return Query(
             spoken,
-            tuple(self._wanted or self._empty),
+            tuple(self._wanted),
             tuple(self._unwanted),
             tuple(map(tuple, self._filters)),
             tuple(self._unwanted_filters),
             self._has_mixed_choice,
+            () if self._wanted else tuple(self._small),
         )
+
+    def _take_unwanted(self, name: str, part: _Part) -> None:
+        self._last, self._is_choice = None, False
+        if not name:
+            self._unwanted |= dict.fromkeys(_terms(part))
+        elif (name, part.typed) not in self._unwanted_filters:
+            self._unwanted_filters.append((name, part.typed))
 
     def _take_filter(self, name: str, value: str) -> None:
         is_choice = self._is_choice_after("filter")
@@ -143,15 +158,17 @@ class _Reading:
         group = self._filters[-1] if is_choice else alike[-1] if alike else None
         if group is None:
             self._filters.append([(name, value)])
-        else:
+        elif (name, value) not in group:
             group.append((name, value))
 
     def _take_words(self, part: _Part) -> None:
         self._spoken.append(part.typed.rstrip("*"))
         is_choice = self._is_choice_after("word")
-        is_empty = f" {part.typed.casefold()} " in _EMPTY_WORDS and not part.is_quoted
+        is_small = f" {part.typed.casefold()} " in _SMALL_WORDS and not part.is_quoted
+        if is_small:  # nothing can be another way to say nothing
+            self._last = None
         for term in _terms(part):
-            _want(term, self._empty if is_empty else self._wanted, is_choice)
+            _want(term, self._small if is_small else self._wanted, is_choice and not is_small)
 
     def _is_choice_after(self, kind: str) -> bool:
         """Is what comes now another way to satisfy what stood before OR?"""

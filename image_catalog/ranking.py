@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from image_catalog import alphabets
 from image_catalog.catalog_search import SearchableCatalog
 from image_catalog.coverage import Coverage, Scope
 from image_catalog.errors import CannotGoOn
@@ -29,6 +28,11 @@ _MORE_WITH_UNLIKE = 5
 _FEW = 5000
 # From this share of a question on, its words are in a picture for more than chance.
 _SAID = 0.5
+
+
+# What is asked of each picture, where the answer is always the same.
+_NO_RANK: Callable[[int], int | None] = dict[int, int]().get
+_NEVER: Callable[[int], bool] = frozenset[int]().__contains__
 
 
 class Meaning(Record):
@@ -68,9 +72,9 @@ class Ranking(Record):
     cosines: dict[int, float]
     missing: tuple[Term, ...] = ()
     behind: int | None = None
-    rank_text: Callable[[int], int | None] = dict[int, int]().get
-    rank_meaning: Callable[[int], int | None] = dict[int, int]().get
-    is_far: Callable[[int], bool] = frozenset[int]().__contains__
+    rank_text: Callable[[int], int | None] = _NO_RANK
+    rank_meaning: Callable[[int], int | None] = _NO_RANK
+    is_far: Callable[[int], bool] = _NEVER
     is_whole: bool = True
 
 
@@ -124,12 +128,13 @@ def by_meaning(
     """
     from image_catalog.fusion import Fusion
 
-    behind, forgotten = _compared(rows, meaning.index)
-    scope = scope.with_(excluded=scope.excluded | forgotten)
+    is_current = meaning.index.provenance.generation == rows.generation()
     coverage = Coverage(rows, question.query, scope) if with_words else None
     itself = rows.ids_of_same_content(question.like) if isinstance(question.like, int) else set()
     fusion = Fusion(rows, meaning.index, _vector(question, meaning), coverage, scope, question.query.spoken, itself)
     candidates = fusion.candidates(count * (_MORE_WITH_UNLIKE if question.unlike else 1))
+    if not is_current:  # --forget removes rows whose vectors are in the index until it is made anew
+        candidates = rows.existing(candidates)
     strengths, cosines = fusion.scores(candidates)
     if coverage is None:
         strengths = {image_id: strengths[image_id] for image_id in cosines}
@@ -147,10 +152,10 @@ def by_meaning(
         coverage=coverage.share if coverage else _nothing,
         cosines=cosines,
         missing=coverage.missing if coverage else (),
-        behind=behind,
-        rank_text=coverage.rank if coverage else dict[int, int]().get,
+        behind=0 if is_current else len(rows.ids_not_embedded(set(meaning.index.ids.tolist()))),
+        rank_text=coverage.rank if coverage else _NO_RANK,
         rank_meaning=fusion.rank_by_meaning,
-        is_far=_far_from(question, meaning.index, cosines, coverage),
+        is_far=_NEVER if scope.allowed is not None else _far_from(question, meaning.index, cosines, coverage),
         is_whole=fusion.has_all,
     )
 
@@ -158,11 +163,16 @@ def by_meaning(
 def _far_from(
     question: Question, index: VectorIndex, cosines: dict[int, float], coverage: Coverage | None
 ) -> Callable[[int], bool]:
-    """Tells pictures that are no nearer than to a question without an answer, and have neither half of its words nor a name."""
+    """Tells pictures that are no nearer than to a question without an answer, and have neither half of its words nor a name.
+
+    Measured in the whole catalog: the best of a part of it, behind a filter, may be that far and right.
+    """
+    from image_catalog import alphabets
+
     alphabet = alphabets.of_text(question.query.spoken) if question.like is None else None
     least = (index.provenance.unrelated or {}).get(alphabet or "")
     if least is None:
-        return frozenset[int]().__contains__
+        return _NEVER
 
     def is_far(image_id: int) -> bool:
         is_said = coverage is not None and (coverage.share(image_id) >= _SAID or coverage.idf_of_names(image_id) > 0)
@@ -194,14 +204,6 @@ def _vector(question: Question, meaning: Meaning) -> Floats:
         vectors.append(vector)
     between = sum(vectors[1:], vectors[0])
     return between / float((between @ between) ** 0.5 or 1.0)
-
-
-def _compared(rows: SearchableCatalog, index: VectorIndex) -> tuple[int, set[int]]:
-    """How many descriptions the index lacks, and the ids in it that no image has any more."""
-    if index.provenance.generation == rows.generation():
-        return 0, set()
-    embedded = set(index.ids.tolist())
-    return len(rows.ids_not_embedded(embedded)), embedded - rows.all_ids()
 
 
 def _nothing(_image_id: int) -> float:

@@ -16,7 +16,7 @@ from image_catalog.command_line import printable
 from image_catalog.file_links import file_url
 from image_catalog.matching import Matcher
 from image_catalog.search import Hit, Result
-from image_catalog.search_output import path_of, place_of, text_of
+from image_catalog.search_output import others_of, path_of, place_of, text_of
 
 THUMBNAIL_SIZE = 400  # pixels of the long side
 MARK = '<meta name="generator" content="image-catalog">'
@@ -117,7 +117,7 @@ def _picture(hit: Hit, result: Result, matcher: Matcher, jpeg: bytes | None, sai
         image = f'<img alt="{_safe(name)}" src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}">'
     camera = shown_name(its) if (its := [hit.row[part] for part in ("camera_make", "camera_model") if hit.row[part]]) else ""
     about = " · ".join(filter(None, ((hit.row["taken_at"] or "")[:10], place_of(hit, result), camera)))
-    others = ", ".join(_safe(os.fsdecode(path)) for path in hit.other_paths)
+    others = html.escape(others_of(hit))
     return _PICTURE.substitute(
         image=image,
         link=file_url(hit.row["path_bytes"]),

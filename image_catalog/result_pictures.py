@@ -34,7 +34,9 @@ def write_page(file: str, result: Result, question: str) -> str:
     """Write the page to `file` and say where it is. Raises CannotGoOn: it cannot be written, or would replace another file."""
     remedy = "name another place with --html"
     try:
-        if os.path.lexists(file) and not _is_page(file):
+        if os.path.exists(file) and not os.path.isfile(file):
+            raise CannotGoOn(file, "is no file", remedy)
+        if os.path.isfile(file) and not _is_page(file):
             raise CannotGoOn(file, "is there and is no page of ours: it would be lost", remedy)
         with _thumbnails(result, result_page.THUMBNAIL_SIZE) as thumbnail:
             _replace(file, result_page.page(result, question, thumbnail).encode("utf-8"))
@@ -44,15 +46,14 @@ def write_page(file: str, result: Result, question: str) -> str:
 
 
 def _is_page(file: str) -> bool:
-    if not os.path.isfile(file):
-        return False
     with open(file, "rb") as there:
         beginning = there.read(200)
     return not beginning or result_page.MARK.encode() in beginning
 
 
 def _replace(file: str, content: bytes) -> None:
-    """The old page stays until the new one is whole."""
+    """The old page stays until the new one is whole; a link to it stays one."""
+    file = os.path.realpath(file)
     unfinished = f"{file}.{os.getpid()}.tmp"
     try:
         with open(unfinished, "xb") as page:

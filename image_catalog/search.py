@@ -6,7 +6,9 @@ meaning in fusion. Prints nothing: what the user should know comes back as notes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import chain, islice, takewhile
 from math import inf
 
@@ -32,7 +34,9 @@ SORTS = ("score", "date", "path")
 # Below this part of the best score a picture is a weaker match: measured, 2 to 8 % of the right pictures are.
 _WEAK = 0.6
 _COMPARED_AT_ONCE = 16
-_MOST_DOUBTED = 100
+_MOST_DOUBTED = 100  # of the best: if none of them fits, the others do not
+_MOST_READ = 1000  # pictures that a phrase rules out are told from those that have its words in two texts
+_NOT_A_WORD = re.compile(r'^-|[:"]')  # what would make a filter or a phrase of what is words now
 _MORE_AGAIN = 4  # times as many are ranked when so many are copies that a page is not full
 
 
@@ -95,7 +99,7 @@ class Result(Record):
 def run(catalog: Catalog, request: Request, open_meaning: Callable[[], Meaning]) -> Result:
     """Answer `request`. `open_meaning` is called only when meaning is asked for; the UserError that it raises becomes a note.
 
-    Raises UsageError for a filter or an FTS5 expression that makes no sense, CannotGoOn when `like` cannot be done.
+    Raises UsageError for a filter, an FTS5 expression or a `like` that makes no sense, CannotGoOn when `like` cannot be done.
     """
     rows = SearchableCatalog(catalog)
     with rows.snapshot():
@@ -103,7 +107,7 @@ def run(catalog: Catalog, request: Request, open_meaning: Callable[[], Meaning])
 
 
 def ids(catalog: Catalog, request: Request, open_meaning: Callable[[], Meaning]) -> list[int]:
-    """The ids of the best `limit` pictures that are no weaker matches, best first; equal files are not left out.
+    """The ids of the best `limit` pictures that are no weaker matches, best first, none when nothing fits; equal files too.
 
     Raises as run does.
     """
@@ -121,7 +125,7 @@ class _Search:
         self._open_meaning: Callable[[], Meaning] | None = open_meaning
         self._meaning: Meaning | None = None
         self._notes: list[str] = []
-        self._query = Query() if request.is_fts_syntax else parse(request.text)
+        self._query = Query() if request.is_fts_syntax else _read(request)
         self._scope = self._read_scope()
 
     def answer(self) -> Result:
@@ -131,12 +135,12 @@ class _Search:
         while True:
             ranked = self._ranking(count)
             order, weak, fits = _judged(ranked)
-            page = list(
-                islice(self._distinct(self._sought(ranked, order, weak)), request.offset, request.offset + request.limit + 1)
-            )
-            if len(page) > request.limit or not self._may_be_short(ranked, weak):
+            sought = self._distinct(self._sought(ranked, order, weak))
+            page = list(islice(sought, request.offset, request.offset + request.limit + 1))
+            is_full = len(page) > request.limit and request.sort == "score"
+            if is_full or not self._has_more_to_rank(ranked, weak):
                 break
-            count *= _MORE_AGAIN
+            count = _MORE_AGAIN * max(count, len(ranked.order) if isinstance(ranked.order, list) else 0)
         hits = self._hits(ranked, page[: request.limit], weak if fits else inf)
         has_more = len(page) > request.limit
         return Result(hits, self._query, ranked.mode, fits, has_more, ranked.missing, ranked.behind, self._notes)
@@ -144,12 +148,14 @@ class _Search:
     def strong_ids(self) -> list[int]:
         """The best, as long as they are no weaker matches."""
         ranked = self._ranking(self._request.limit * 2 + 1)
-        order, weak, _ = _judged(ranked)
+        order, weak, fits = _judged(ranked)
+        if not fits:
+            return []
         strong = takewhile(lambda image_id: ranked.strength(image_id) >= weak, order)
         return list(islice(strong, self._request.limit))
 
-    def _may_be_short(self, ranked: Ranking, weak: float) -> bool:
-        """Would a longer ranking have more to show?"""
+    def _has_more_to_rank(self, ranked: Ranking, weak: float) -> bool:
+        """Are there pictures that were not ranked, and that could be shown?"""
         last = ranked.order[-1] if isinstance(ranked.order, list) and ranked.order else None
         if ranked.is_whole or last is None:
             return not ranked.is_whole
@@ -164,37 +170,43 @@ class _Search:
         allowed = None if request.filter.is_empty() else self._rows.ids_passing(request.filter)
         if self._query.has_mixed_choice:
             self._notes.append("OR between a word and a filter is read as: both")
-        excluded = self._rows.gone_ids().union(*map(self._rows.ids_saying, self._query.unwanted))
+        excluded = self._rows.gone_ids().union(*map(self._ids_saying, self._query.unwanted))
         for name, value in self._query.unwanted_filters:
-            excluded |= self._passing(f"-{name}", value) or set()
+            excluded |= self._passing(name, value, "left out") or set()
         for group in self._query.filters:
             allowed = self._narrowed(allowed, group)
         for term in self._query.wanted:
             if term.is_required:
-                allowed = _both(allowed, self._rows.ids_saying(term))
+                allowed = _both(allowed, self._rows.ids_with(term))
         if isinstance(request.like, int):
             if not self._rows.rows([request.like]):
                 raise UsageError("--like", f"there is no picture {request.like}", "each picture that was found has an id")
             excluded |= self._rows.ids_of_same_content(request.like)
         return Scope(allowed, excluded)
 
+    def _ids_saying(self, term: Term) -> Iterable[int]:
+        """Images with `term`; of a phrase, where those are few, only those in which it stands in one text."""
+        ids = list(self._rows.ids_with(term))
+        return self._rows.that_say(ids, [term]) if term.is_phrase() and len(ids) <= _MOST_READ else ids
+
     def _narrowed(self, allowed: set[int] | None, group: Sequence[FilterText]) -> set[int] | None:
         """`allowed` less what none of the alternatives lets through; what is no filter here is words like others."""
-        passing = {(name, value): self._passing(name, value) for name, value in group}
-        for (_, value), ids in passing.items():
-            if ids is None:
-                query, more = self._query, parse(value)
-                spoken = f"{query.spoken} {more.spoken}".strip()
-                self._query = query.with_(spoken=spoken, wanted=(*query.wanted, *more.wanted))
-        known = [ids for ids in passing.values() if ids is not None]
-        return _both(allowed, set().union(*known)) if known else allowed
+        passing = [self._passing(name, value, "left out" if len(group) > 1 else "searched as words") for name, value in group]
+        known = [ids for ids in passing if ids is not None]
+        if known:
+            return _both(allowed, set().union(*known))
+        if len(group) > 1:
+            return set()
+        query, more = self._query, parse(_NOT_A_WORD.sub(" ", group[0][1]))
+        spoken = f"{query.spoken} {more.spoken}".strip()
+        self._query = query.with_(spoken=spoken, wanted=(*query.wanted, *more.wanted))
+        return allowed
 
-    def _passing(self, name: str, value: str) -> set[int] | None:
-        """What a filter in the query lets through; None, and a note, when it makes no sense here."""
+    def _passing(self, name: str, value: str, instead: str) -> set[int] | None:
+        """What a filter in the query lets through; None, and a note of what is done instead, when it makes no sense here."""
         try:
-            return self._rows.ids_passing(read([(name.removeprefix("-"), value)]))
+            return self._rows.ids_passing(read([(name, value)]))
         except UsageError as error:
-            instead = "left out" if name.startswith("-") else "searched as words"
             self._notes.append(f"{name}:{value} is {instead}: {error.reason}{f'; {error.remedy}' if error.remedy else ''}")
             return None
 
@@ -242,8 +254,8 @@ class _Search:
         self._notes += meaning.notes
         _refuse_foreign(meaning, self._rows)
         _refuse_unreadable(meaning, question)
-        self._meaning = meaning
-        return meaning
+        self._meaning = meaning.with_(encode=cache(meaning.encode))  # a longer ranking asks again
+        return self._meaning
 
     def _sought(self, ranked: Ranking, order: Iterator[int], weak: float) -> Iterable[int]:
         """By score as they come; by date or path, those that are no weaker matches, or the best where all are."""
@@ -260,10 +272,12 @@ class _Search:
         return sorted(found, key=keys.__getitem__, reverse=request.sort == "date")
 
     def _distinct(self, order: Iterable[int]) -> Iterator[int]:
-        """Of equal files only the first."""
+        """Of equal files only the first; of what has the words of a phrase, only what has it in one text."""
         seen: set[str] = set()
         order = iter(order)
+        phrases = [term for term in self._query.wanted if term.is_required and term.is_phrase()]
         while chunk := list(islice(order, _COMPARED_AT_ONCE)):
+            chunk = self._rows.that_say(chunk, phrases) if phrases else chunk
             contents = self._rows.content_hashes(chunk)
             for image_id in chunk:
                 content = contents.get(image_id)
@@ -301,7 +315,7 @@ def _judged(ranked: Ranking) -> tuple[Iterator[int], float, bool]:
     if best is None:
         return order, 0.0, False
     weak = _WEAK * max(0.0, ranked.strength(best))
-    looked_at = [best]
+    looked_at = [best]  # one by one: by words alone each group of equals is sorted when it is come to
     while ranked.is_far(looked_at[-1]) and len(looked_at) < _MOST_DOUBTED:
         following = next(order, None)
         if following is None or ranked.strength(following) < weak:
@@ -310,10 +324,19 @@ def _judged(ranked: Ranking) -> tuple[Iterator[int], float, bool]:
     return chain(looked_at, order), weak, not ranked.is_far(looked_at[-1])
 
 
+def _read(request: Request) -> Query:
+    """The query, in which small words count where nothing else says what is asked for."""
+    query = parse(request.text)
+    if query.wanted or not query.small:
+        return query
+    is_limited = query.filters or query.unwanted or query.unwanted_filters or not request.filter.is_empty()
+    is_limited = is_limited or request.like is not None or bool(request.unlike)
+    return query.with_(spoken="") if is_limited else query.with_(wanted=query.small)
+
+
 def _refuse_foreign(meaning: Meaning, rows: SearchableCatalog) -> None:
     """Raise UserError when the index was made of another catalog: its ids mean other pictures."""
-    made_of, this = meaning.index.provenance.catalog, rows.identity()
-    if made_of and this and made_of != this:
+    if not meaning.index.provenance.is_of(rows.identity()):
         remedy = "give each catalog an index of its own: python create_faiss_index.py --index FILE"
         raise UserError(meaning.index.path, "is the index of another catalog", remedy)
 

@@ -60,7 +60,7 @@ def lines(result: Result, style: Style, drawn: Callable[[Hit], str] | None = Non
             yield f"    {style.dim}{about}{style.plain}"
         yield f"    {_lit(matcher.shortened(text_of(hit), _SHOWN_DESCRIPTION), matcher, style)}"
         if hit.other_paths:
-            yield f"    {style.dim}also {_others(hit)}{style.plain}"
+            yield f"    {style.dim}also {others_of(hit)}{style.plain}"
         if drawn is not None and (picture := drawn(hit)):
             yield picture
 
@@ -106,11 +106,12 @@ def _why(hit: Hit, matcher: Matcher, has_ranks: bool) -> str:
         if found:
             parts.append(f"{name}{'' if parts else by_words}: {printable(', '.join(found))}")
     if hit.cosine is not None:
-        parts.append(f"meaning{by_meaning}{',' * bool(by_meaning)} {hit.cosine:.2f}")
+        parts.append(f"meaning{by_meaning}, {hit.cosine:.2f}" if by_meaning else f"meaning {hit.cosine:.2f}")
     return " · ".join(parts)
 
 
-def _others(hit: Hit) -> str:
+def others_of(hit: Hit) -> str:
+    """The paths of the first equal files, safe to print; empty when there are none."""
     shown = ", ".join(printable(_decoded(path)) for path in hit.other_paths[:_MOST_OTHER_PATHS])
     more = len(hit.other_paths) - _MOST_OTHER_PATHS
     return f"{shown} and {more} more" if more > 0 else shown
@@ -128,7 +129,7 @@ def _lit(text: str, matcher: Matcher, style: Style) -> str:
 
 
 def json_lines(result: Result) -> Iterator[str]:
-    """One JSON document a picture. `score`, `coverage`, `cosine`: see search.Hit; `why` has the matching words."""
+    """One JSON document a picture. `score`, `coverage`, `cosine`: see search.Hit; `why` has the matching words and the ranks."""
     import json
 
     matcher = Matcher(result.query)

@@ -56,15 +56,15 @@ def _typed_on_other_keyboard(rows: SearchableCatalog, text: str) -> list[str]:
 def _close_words(rows: SearchableCatalog, stem: str) -> list[str]:
     """Words whose stems are a typing error or two away, the likeliest first.
 
-    One error is tried out: some hundred stems are looked up, however many words the catalog has. Of two, none in the first two
-    letters is believed: else all words would have to be read.
+    One error is tried out: some hundred stems are looked up, however many words the catalog has. Of two, none in the first
+    letter is believed: else all words would have to be read.
     """
     errors = next((errors for letters, errors in _ERRORS if len(stem) >= letters), 0)
     close = _that_exist(rows, _one_error_away(stem)) if errors else {}
     if not close and errors > 1:
         from rapidfuzz.distance import OSA  # letters inserted, left out, changed, or swapped with their neighbour
 
-        close = {its: count for its, count in rows.stems(stem[:2]) if OSA.distance(stem, its, score_cutoff=errors) <= errors}
+        close = {its: count for its, count in rows.stems(stem[:1]) if OSA.distance(stem, its, score_cutoff=errors) <= errors}
     likeliest = sorted(close, key=lambda its: (-close[its], its))
     return list(islice(filter(None, map(rows.word_of_stem, likeliest)), _MOST_SHOWN))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # numpy is loaded by who builds an index
 
     Floats = NDArray[np.float32]
 
-# Half of what no picture shows, or of no meaning at all; half of what few albums have.
+# What no picture shows, letters without a meaning, and what few albums have.
 _QUESTIONS = {
     LATIN: (
         "subjunctive mood of irregular verbs",

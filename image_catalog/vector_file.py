@@ -55,6 +55,10 @@ class Provenance(NamedTuple):
     recall: float | None = None  # recall@10 measured at build time; None: the search is exact
     created_at: str = ""  # UTC, YYYY-MM-DDTHH:MM:SSZ; set when the file is written
 
+    def is_of(self, catalog: str | None) -> bool:
+        """Whether it was made of the catalog with this catalog_id; one of an older version does not tell, and is believed."""
+        return self.catalog in (None, catalog)
+
 
 def read_provenance(path: str) -> Provenance:
     """What the index at `path` was made from; every byte of the file is checked. Raises VectorIndexError."""

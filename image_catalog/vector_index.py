@@ -66,7 +66,9 @@ def build(
         rows = order[start : start + _ADDED_AT_ONCE]
         index.add_with_ids(vectors[rows].astype(np.float32), ids[start : start + _ADDED_AT_ONCE])
     recall = None if chosen == "flat" else approximate_index.tune(storage, vectors)
-    provenance = Provenance(model, model_digest, dimension, count, generation, chosen, catalog, unrelated, recall)
+    provenance = Provenance(
+        model, model_digest, dimension, count, generation, chosen, catalog=catalog, unrelated=unrelated, recall=recall
+    )
     vector_file.replace(path, provenance, lambda write: faiss.write_index(index, faiss.PyCallbackIOWriter(write)))
     return provenance
 

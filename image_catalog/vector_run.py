@@ -220,7 +220,7 @@ class VectorRun:
     def _build(self, known: _Known, model_id: int, generation: int) -> Provenance:
         import numpy as np
 
-        from image_catalog import language_balance, unrelated, vector_index
+        from image_catalog import language_balance, vector_index
 
         ids, blobs = [], bytearray()
         for image_id, blob in self.catalog.image_vectors(model_id):
@@ -232,10 +232,6 @@ class VectorRun:
             for image_id, recorded, beginning in self.catalog.description_languages()
         }
         balanced = language_balance.balance(vectors, [language_of.get(image_id) for image_id in ids])
-        settings = query_encoder.read_settings(query_encoder.cached_folder(known.digest), known.digest)
-        encoder = None
-        if ids and settings and "slow" not in settings:  # 48 questions to a whole model take as long as a small catalog
-            encoder = query_encoder.open_encoder(known.name, known.digest)
         return vector_index.build(
             self.path,
             np.array(ids, np.int64),
@@ -245,15 +241,25 @@ class VectorRun:
             generation=generation,
             type=self.options.type,
             catalog=self._catalog_id(),
-            unrelated=unrelated.nearness(balanced, encoder.encode, encoder.reads) if encoder else None,
+            unrelated=self._unrelated(known, balanced),
         )
+
+    def _unrelated(self, known: _Known, vectors: Any) -> dict[str, float] | None:
+        """How near is nothing; None for a model without a fast form: its 48 questions would take as long as a small catalog."""
+        settings = query_encoder.read_settings(query_encoder.cached_folder(known.digest), known.digest)
+        if not len(vectors) or settings is None or "slow" in settings:
+            return None
+        from image_catalog import unrelated
+
+        encoder = query_encoder.open_encoder(known.name, known.digest)
+        return unrelated.nearness(vectors, encoder.encode, encoder.reads)
 
     def _warn_of_another_catalog(self) -> None:
         try:
             provenance = vector_file.read_provenance(self.path)
         except VectorIndexError:
             return
-        if provenance.catalog not in (None, self.catalog.setting("catalog_id")):
+        if not provenance.is_of(self.catalog.setting("catalog_id")):
             self.listener.warn(f"{self.path} was the index of another catalog and is replaced; --index FILE gives each its own")
 
     def _catalog_id(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from image_catalog import image_files, query
 from image_catalog.query import Phrase, Query, Term, parse
 
 
@@ -20,7 +21,7 @@ RED_CAR = term(("red", "car"), is_required=True)
     [
         ("собаки пляж", [DOG, BEACH], []),
         ("собака на пляже", [DOG, BEACH], []),  # small words say nothing of a picture,
-        ("на", [term(("на",))], []),  # unless there are no others
+        ("на", [], []),  # also where there are no others: see small
         ('"dog on the beach"', [term(("dog", "on", "the", "beach"), is_required=True)], []),
         ('"red cars" sea', [RED_CAR, term(("sea",))], []),
         ("«red cars» sea", [RED_CAR, term(("sea",))], []),
@@ -34,6 +35,8 @@ RED_CAR = term(("red", "car"), is_required=True)
         ("кот OR собака | мышь пляж", [term(("кот",), ("собак",), ("мыш",)), BEACH], []),
         ('"red cars" OR sun*', [term(("red", "car")), term(("sun",), is_beginning=True)], []),  # either: none must be there
         ("собака OR", [DOG], []),
+        ("кот OR -пляж собака", [term(("кот",)), DOG], [BEACH]),
+        ("собака фото OR кот", [DOG, term(("кот",))], []),
         ("dog -OR cat", [term(("dog",)), term(("cat",))], [term(("or",))]),
         ("photos from Sochi", [term(("sochi",))], []),
         ("фото из Сочи в 2002 году", [term(("соч",)), term(("2002",))], []),
@@ -113,6 +116,25 @@ def test_a_pasted_book_is_cut() -> None:
     assert len(query.wanted) <= 64
     assert len(query.spoken) <= 2000
     assert len(parse("a," * 100_000).wanted[0].phrases[0]) <= 16
+
+
+def test_small_words_are_kept_apart() -> None:
+    assert parse("на фото").small == (term(("на",)), term(("фот",)))
+    assert parse("кот на фото").small == ()
+    assert parse("photos -cat camera:canon").small == (term(("photo",)),)
+
+
+def test_endings_are_those_of_the_files_that_are_indexed() -> None:
+    indexed = {ending.decode().removeprefix(".") for ending in image_files.IMAGE_EXTENSIONS | image_files.RAW_EXTENSIONS}
+    assert set(query._ENDINGS.split()) == indexed
+
+
+@pytest.mark.parametrize(
+    "text", ["camera:leica " * 2000, "near:Paris -near:Rome " * 500, " ".join(f"tag:{n}" for n in range(999))]
+)
+def test_many_filters_are_cut(text: str) -> None:
+    found = parse(text)
+    assert len(found.unwanted_filters) + sum(map(len, found.filters)) <= 16
 
 
 def test_nothing_is_an_empty_query() -> None:

@@ -26,6 +26,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
         ("сабака", "собака"),
         ("собкаа", "собака"),
         ("parkd", "parked"),
+        ("новаготняя", "новогодняя"),  # two errors
         ("vhite", "white"),  # the first letter is seldom wrong, but it may be
         ("елькой", "ёлка"),
         ("cj,frf", "собака"),  # typed on the other keyboard

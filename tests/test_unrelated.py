@@ -13,7 +13,7 @@ def test_it_is_a_quantile_of_the_best_cosines() -> None:
     directions = {text: np.eye(64, dtype=np.float32)[at] for at, text in enumerate(unrelated._QUESTIONS["Latin"])}
     vectors = np.eye(64, dtype=np.float16)[:12]  # half of the questions have a picture that is the very thing
     found = unrelated.nearness(vectors * np.float16(0.5), directions.__getitem__, lambda text: text.isascii())
-    assert found == {"Latin": 0.5 if np.quantile([0.5] * 12 + [0.0] * 12, 0.6) == 0.5 else 0.0}
+    assert found == {"Latin": 0.5}  # of 24 questions 12 have cosine 0.5 and 12 have 0: the 60th of a hundred is 0.5
 
 
 def test_an_alphabet_that_the_model_cannot_read_has_no_figure() -> None:

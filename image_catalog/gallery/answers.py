@@ -51,6 +51,7 @@ def results(warm: WarmCatalog, given: Parameters, offset: int, limit: int) -> Js
     return {
         "query": request.text,
         "mode": found.mode,
+        "fits": found.fits,
         "total": _matches(found, offset) if parameters.is_question(given) else _count(warm, given),
         "offset": offset,
         "limit": limit,

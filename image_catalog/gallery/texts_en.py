@@ -66,6 +66,7 @@ ENGLISH: dict[str, Text] = {
     "empty.search_do": "Try other words, or fewer filters.",
     "empty.without_filters": "Without filters",
     "weaker": "Weaker matches",
+    "nearest": "Nothing fits well; the nearest",
     "more": "Show more",
     "why.words": "words:",
     "why.facts": "known:",

@@ -110,7 +110,7 @@ export class Search {
   showPage(page) {
     this.grid.classList.remove("waiting");
     this.grid.classList.toggle("told", isTold(this.params));
-    showTiles(this.grid, page.results, this.params, false);
+    showTiles(this.grid, page, this.params, false);
     this.arrived(page);
     scrollTo(0, 0);
     showSaid(page, this.params);
@@ -148,7 +148,7 @@ export class Search {
     try {
       const offset = new URL(this.next, location).searchParams.get("offset");
       const page = await ask("search", this.params, { offset, limit: PAGE }, signal);
-      showTiles(this.grid, page.results, this.params, true);
+      showTiles(this.grid, page, this.params, true);
       this.arrived(page);
     } finally {
       if (this.fetching === signal) this.fetching = null;

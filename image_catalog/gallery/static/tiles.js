@@ -5,12 +5,12 @@ import { date, language, t } from "./texts.js";
 
 const template = (name) => document.getElementById(name).content.firstElementChild.cloneNode(true);
 
-export function showTiles(grid, results, params, isMore) {
+export function showTiles(grid, page, params, isMore) {
   const pieces = document.createDocumentFragment();
   let hasWeak = isMore && grid.querySelector(".divider") !== null;
-  for (const result of results) {
+  for (const result of page.results) {
     if (result.weaker && !hasWeak) {
-      pieces.append(document.getElementById("divider").content.cloneNode(true));
+      pieces.append(document.getElementById(page.fits ? "divider" : "divider-nearest").content.cloneNode(true));
       hasWeak = true;
     }
     pieces.append(tile(result, params));
