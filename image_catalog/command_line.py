@@ -157,7 +157,7 @@ class ArgumentParser(argparse.ArgumentParser):
         joined: list[str] = []
         for argument in arguments:
             before = self._option_string_actions.get(joined[-1]) if joined else None
-            if before is not None and before.nargs is None and re.match(r"-\.?\d", argument):
+            if before is not None and before.nargs is None and argument[:1] == "-" and argument[1:].lstrip(".")[:1].isdigit():
                 joined[-1] += ("=" if joined[-1].startswith("--") else "") + argument
             else:
                 joined.append(argument)

@@ -36,7 +36,7 @@ _WEAK = 0.6
 _COMPARED_AT_ONCE = 16
 _MOST_DOUBTED = 100  # of the best: if none of them fits, the others do not
 _MOST_READ = 1000  # pictures that a phrase rules out are told from those that have its words in two texts
-_NOT_A_WORD = re.compile(r'^-|[:"]')  # what would make a filter or a phrase of what is words now
+_NOT_A_WORD = r'^-|[:"]'  # what would make a filter or a phrase of what is words now
 _MORE_AGAIN = 4  # times as many are ranked when so many are copies that a page is not full
 
 
@@ -197,7 +197,7 @@ class _Search:
             return _both(allowed, set().union(*known))
         if len(group) > 1:
             return set()
-        query, more = self._query, parse(_NOT_A_WORD.sub(" ", group[0][1]))
+        query, more = self._query, parse(re.sub(_NOT_A_WORD, " ", group[0][1]))
         spoken = f"{query.spoken} {more.spoken}".strip()
         self._query = query.with_(spoken=spoken, wanted=(*query.wanted, *more.wanted))
         return allowed
