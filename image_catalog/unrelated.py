@@ -11,14 +11,20 @@ questions than 0.6 finds out more, and doubts more right answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from image_catalog import model_cache
 from image_catalog.alphabets import CYRILLIC, LATIN
 
 if TYPE_CHECKING:  # numpy is loaded by who builds an index
     import numpy as np
     from numpy.typing import NDArray
+
+    from image_catalog.query_encoder import QueryEncoder
 
     Floats = NDArray[np.float32]
 
@@ -79,23 +85,54 @@ _QUESTIONS = {
 }
 _QUANTILE = 0.6
 _AT_ONCE = 1 << 16
+_FILE = "questions.npz"
 
 
-def nearness(vectors: NDArray[Any], encode: Callable[[str], Floats], reads: Callable[[str], bool]) -> dict[str, float]:
+def questions(model_digest: str, open_encoder: Callable[[], QueryEncoder]) -> dict[str, Floats]:
+    """The vectors (n, dimension) of the questions by alphabet, those that the model can read; from the cache after that.
+
+    Raises CannotGoOn (disk full, …) and what `open_encoder` raises.
+    """
+    import numpy as np
+
+    version = hashlib.sha256(repr(_QUESTIONS).encode()).hexdigest()[:12]
+    folder = model_cache.path_of("questions", f"{model_digest}-{version}")
+
+    def fill(new: str) -> None:
+        encoder = open_encoder()
+        vectors: dict[str, Any] = dict(encoded(encoder.encode, encoder.reads))
+        np.savez(os.path.join(new, _FILE), **vectors)
+
+    model_cache.create(folder, fill)
+    try:
+        with np.load(os.path.join(folder, _FILE)) as file:
+            return {alphabet: file[alphabet] for alphabet in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile):  # damaged: of no use, and made again in half a second
+        model_cache.remove(folder)
+        encoder = open_encoder()
+        return encoded(encoder.encode, encoder.reads)
+
+
+def encoded(encode: Callable[[str], Floats], reads: Callable[[str], bool]) -> dict[str, Floats]:
+    """The vectors of the questions by alphabet, without those that the model cannot read."""
+    import numpy as np
+
+    readable = {alphabet: asked for alphabet, asked in _QUESTIONS.items() if reads(asked[0])}
+    return {alphabet: np.stack([encode(one) for one in asked]).astype(np.float32) for alphabet, asked in readable.items()}
+
+
+def nearness(vectors: NDArray[Any], asked: Mapping[str, Floats]) -> dict[str, float]:
     """By alphabet of a question (alphabets.LATIN, CYRILLIC): the cosine below which its best picture is as good as none.
 
-    `vectors` (n, dimension) are those of the index; an alphabet that the model cannot read has no figure.
+    `vectors` (n, dimension) are those of the index, `asked` what questions() gives.
     """
     import numpy as np
 
     found = {}
-    for alphabet, questions in _QUESTIONS.items():
-        if not reads(questions[0]):
-            continue
-        asked = np.stack([encode(question) for question in questions]).astype(np.float32)
-        best = np.full(len(questions), -1.0, np.float32)
+    for alphabet, its in asked.items():
+        best = np.full(len(its), -1.0, np.float32)
         for start in range(0, len(vectors), _AT_ONCE):
-            cosines = vectors[start : start + _AT_ONCE].astype(np.float32) @ asked.T
+            cosines = vectors[start : start + _AT_ONCE].astype(np.float32) @ its.T
             best = np.maximum(best, cosines.max(axis=0))
         found[alphabet] = round(float(np.quantile(best, _QUANTILE)), 4)
     return found

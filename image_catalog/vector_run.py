@@ -251,8 +251,8 @@ class VectorRun:
             return None
         from image_catalog import unrelated
 
-        encoder = query_encoder.open_encoder(known.name, known.digest)
-        return unrelated.nearness(vectors, encoder.encode, encoder.reads)
+        asked = unrelated.questions(known.digest, lambda: query_encoder.open_encoder(known.name, known.digest))
+        return unrelated.nearness(vectors, asked)
 
     def _warn_of_another_catalog(self) -> None:
         try:

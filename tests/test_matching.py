@@ -24,7 +24,7 @@ from image_catalog.query import parse
         ("замок", "за\u0301мок", ["за\u0301мок"]),
         ("кот OR собака", "кот и собаки", ["кот", "собаки"]),
         ("sea -dog", "a dog by the sea", ["sea"]),
-        ("the", "under the sun", ["the"]),
+        ('"the"', "under the sun", ["the"]),
         ("the sun", "under the sun", ["sun"]),
         ("", "text", []),
     ],
