@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -137,6 +137,16 @@ class SearchableCatalog:
         """Stems that begin so, and how many images, gone or not, have each."""
         query = "SELECT term, doc FROM images_vocabulary WHERE term >= ? AND term < ? AND col = 'stems'"
         yield from self._db.execute(query, (beginning, beginning + "\U0010ffff"))
+
+    def counts_of_stems(self, stems: Collection[str]) -> dict[str, int]:
+        """How many images, gone or not, have each of some stems (letters and digits); those that none has are left out."""
+        quoted = {stem: f'stems : "{stem}"' for stem in stems}
+        query = "SELECT {} FROM images_fts WHERE images_fts MATCH ? {}"
+        any_of_them = " OR ".join(quoted.values()) or '""'
+        if self._db.execute(query.format("1", "LIMIT 1"), (any_of_them,)).fetchone() is None:  # most often
+            return {}
+        counts = {stem: self._value(query.format("count(*)", ""), term) for stem, term in quoted.items()}
+        return {stem: count for stem, count in counts.items() if count}
 
     def word_of_stem(self, stem: str) -> str | None:
         """The form in which a stem stands most often in some of the images that have it, in lower case."""

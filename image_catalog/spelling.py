@@ -5,7 +5,7 @@ Knows typing errors and keyboards; reads the vocabulary through catalog_search.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 from image_catalog.catalog_search import SearchableCatalog
@@ -60,18 +60,13 @@ def _close_words(rows: SearchableCatalog, stem: str) -> list[str]:
     letter is believed: else all words would have to be read.
     """
     errors = next((errors for letters, errors in _ERRORS if len(stem) >= letters), 0)
-    close = _that_exist(rows, _one_error_away(stem)) if errors else {}
+    close = rows.counts_of_stems(_one_error_away(stem)) if errors else {}
     if not close and errors > 1:
         from rapidfuzz.distance import OSA  # letters inserted, left out, changed, or swapped with their neighbour
 
         close = {its: count for its, count in rows.stems(stem[:1]) if OSA.distance(stem, its, score_cutoff=errors) <= errors}
     likeliest = sorted(close, key=lambda its: (-close[its], its))
     return list(islice(filter(None, map(rows.word_of_stem, likeliest)), _MOST_SHOWN))
-
-
-def _that_exist(rows: SearchableCatalog, stems: Iterable[str]) -> dict[str, int]:
-    counts = {stem: rows.count_with(Term(((stem,),))) for stem in stems}
-    return {stem: count for stem, count in counts.items() if count}
 
 
 def _one_error_away(stem: str) -> set[str]:

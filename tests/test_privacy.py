@@ -30,7 +30,7 @@ def watched(folder: Path, *command: str | Path) -> list[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(quiet)}
     environment |= {"HOME": str(folder / "home"), "IMAGE_CATALOG_CACHE": str(folder / "cache")}
     log = folder / "calls"
-    strace = ["strace", "-f", "-qq", "-o", log, "-e", "trace=connect,sendto,sendmsg"]
+    strace = ["strace", "-f", "--seccomp-bpf", "-qq", "-o", log, "-e", "trace=connect,sendto,sendmsg"]
     done = subprocess.run(
         [*strace, sys.executable, ROOT / command[0], *command[1:]], capture_output=True, text=True, env=environment
     )
