@@ -145,7 +145,9 @@ class ArgumentParser(argparse.ArgumentParser):
             end = arguments.index("--")
             marked = ["\0" + argument for argument in arguments[end + 1 :]]
             arguments = arguments[:end]
-        arguments = [*self._with_negative_numbers(arguments), *marked]
+        arguments = self._with_negative_numbers(arguments)
+        self._refuse_glued_words(arguments)
+        arguments += marked
         parsed = self.parse_intermixed_args(arguments, namespace)
         for name, value in vars(parsed).items():
             if isinstance(value, list):
@@ -162,6 +164,17 @@ class ArgumentParser(argparse.ArgumentParser):
             else:
                 joined.append(argument)
         return joined
+
+    def _refuse_glued_words(self, arguments: list[str]) -> None:
+        """`-house` is not `-h`: Python 3.13 would take its first letter for --help, 3.11 would not."""
+        for argument in arguments:
+            if re.match(r"-[^\W\d_]{2}", argument) and argument not in self._option_string_actions:
+                for letter in argument[1:]:
+                    action = self._option_string_actions.get("-" + letter)
+                    if action is None:
+                        self.error(f"unrecognized arguments: {argument}")
+                    if action.nargs != 0:  # what follows is its value
+                        break
 
     def error(self, message: str) -> NoReturn:
         # `-night`: a word that is to be missing, or a file; its first letter was taken for an option, the rest for its value.
