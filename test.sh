@@ -4,4 +4,5 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 ./install.sh requirements.txt requirements-offline.txt requirements-dev.txt
-exec .venv/bin/python -m pytest "$@"
+# worksteal: a process that is done takes over what another has left. More than 4 would load more models than they save time.
+exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal "$@"

@@ -137,10 +137,20 @@ class OllamaServer:
             return collections.Counter(call.picture for call in self.calls if call.picture is not None)
 
     def times_described(self) -> collections.Counter[str]:
-        """How often each picture was answered with its description, whole."""
+        """How often each picture was answered with its description, whole.
+
+        A client has the end of an answer a moment before the thread that sent it notes so.
+        """
+        patience = time.monotonic() + 1
+        while self._is_answering() and time.monotonic() < patience:
+            time.sleep(0.01)
         with self._lock:
             good = [call.picture for call in self.calls if call.picture is not None and call.answered and call.fault == "ok"]
         return collections.Counter(good)
+
+    def _is_answering(self) -> bool:
+        with self._lock:
+            return any(call.fault == "ok" and not call.answered and not call.client_left for call in self.calls)
 
     # What the answers need
 

@@ -37,10 +37,13 @@ def english_folder() -> str:
 
 @cache
 def use_own_cache() -> Path:
-    """Point this process and its children to an empty model cache, removed at the end."""
+    """Point this process and its children to a model cache of the session, empty at its start and removed at its end."""
+    if given := os.environ.get("IMAGE_CATALOG_TESTS_CACHE"):  # by the process that began the session
+        os.environ["IMAGE_CATALOG_CACHE"] = given
+        return Path(given)
     folder = Path(tempfile.mkdtemp(prefix="image-catalog-tests-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ["IMAGE_CATALOG_CACHE"] = str(folder)
+    os.environ["IMAGE_CATALOG_CACHE"] = os.environ["IMAGE_CATALOG_TESTS_CACHE"] = str(folder)
     return folder
 
 

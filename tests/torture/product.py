@@ -83,7 +83,7 @@ class Product:
             "LANG": "C.UTF-8",
             "HOME": str(work),
             "TMPDIR": str(work),
-            "IMAGE_CATALOG_CACHE": str(work / "cache"),
+            "IMAGE_CATALOG_CACHE": os.environ.get("IMAGE_CATALOG_TESTS_CACHE") or str(work / "cache"),
             "HF_HUB_OFFLINE": "1",
             MARK: str(work),
         }
