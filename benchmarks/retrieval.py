@@ -100,7 +100,10 @@ def lost(found: dict[str, NDArray[np.int64]]) -> str:
 
 def store(folder: str, test: Test, model: EmbeddingModel) -> tuple[str, str]:
     passages = [passage_text(its.text, its.tags, its.visible_text) for its in test.pictures]
-    columns = [{"tags": json.dumps(its.tags), "visible_text": its.visible_text, "facts": its.facts} for its in test.pictures]
+    columns = [
+        {"tags": json.dumps(its.tags, ensure_ascii=False), "visible_text": its.visible_text, "facts": its.facts}
+        for its in test.pictures
+    ]
     texts, languages = [its.text for its in test.pictures], [its.language for its in test.pictures]
     return made_catalog.store(folder, texts, languages, model.encode_documents(passages), model, columns)
 

@@ -185,9 +185,12 @@ class SearchableCatalog:
             yield self._ids("SELECT id FROM images WHERE trim(visible_text) != ''")
 
     def _by_folder(self, folder: str) -> set[int]:
-        """The folder by the name that was given, or where it leads to through links."""
+        """The folder by its path, or where that leads to through links; of no path, all folders of this name."""
         found: set[int] = set()
-        for path in {os.fsencode(folder), os.fsencode(os.path.realpath(folder))}:
+        if not os.path.isabs(folder):
+            name = os.fsencode(f"/{folder.strip('/')}/")
+            found = self._ids("SELECT id FROM images WHERE instr(path_bytes, ?)", name)
+        for path in {os.fsencode(os.path.abspath(folder)), os.fsencode(os.path.realpath(folder))}:
             start = path.rstrip(b"/") + b"/"
             found |= self._ids("SELECT id FROM images WHERE path_bytes >= ? AND path_bytes < ?", start, start[:-1] + b"0")
         return found

@@ -9,9 +9,13 @@ import re
 from datetime import date, datetime, timedelta
 
 _ONLY_YEAR = re.compile(r"(?:in |в )?(\d{4})(?: ?г\.?| год| году| года)?")
-_YEAR_FIRST = re.compile(r"(\d{4})(?:[-./](\d{1,2})(?:[-./](\d{1,2})(?:[t ]\d{1,2}:\d{2}.*)?)?)?")
+_YEAR_FIRST = re.compile(r"(\d{4})(?:[-./](\d{1,2})(?:[-./](\d{1,2}))?)?")
+_TIME_OF_DAY = re.compile(r"(.*\d)[t ](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(?:z|[+-]\d{2}:?\d{2})?")
 _DAY_FIRST = re.compile(r"(?:(?:(\d{1,2})\.)?(\d{1,2})\.)?(\d{4})")  # 15.06.2023 and 06.2023, as in Russian
-_AGO = re.compile(r"(?:(\d{1,4}|an?)\s*)?([a-zа-я]+)\s+(?:ago|назад)")
+_AGO = re.compile(r"(?:(\d{1,4}|[a-zа-я]+)\s*)?\b([a-zа-я]+)\s+(?:ago|назад)")
+_NUMBERS = (
+    "a an one один одну|two два две|three три|four четыре|five пять|six шесть|seven семь|eight восемь|nine девять|ten десять"
+)
 _DAYS = {"today": 0, "yesterday": 1, "сегодня": 0, "вчера": 1, "позавчера": 2}
 # Units and their days; months and years have days of their own.
 _UNITS = {
@@ -26,17 +30,21 @@ _SLASHES = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
 
 
 def parse_date(text: str, today: date) -> str:
-    """`2023`, `2023-06` or `2023-06-15` for what `text` says; raises ValueError when it says no date.
+    """`2023`, `2023-06`, `2023-06-15` or `2023-06-15T18:30:00` for what `text` says; raises ValueError when it says no date.
 
     Understands also 15.06.2023, 06.2023, today, yesterday, `2 weeks ago`, `неделю назад`, `june 2023`, `в прошлом году` and
-    the like. A time of day is not looked at.
+    the like. A time of day is the camera's own, as in taken_at; its distance to UTC is not looked at.
     """
     text = " ".join(text.casefold().split())
+    if match := _TIME_OF_DAY.fullmatch(text):
+        day = parse_date(match[1], today)
+        if len(day) < len("2023-06-15"):
+            raise ValueError(text)
+        return datetime.fromisoformat(f"{day}T{match[2].zfill(2)}:{match[3]}:{match[4] or '00'}").isoformat()
     if text in _DAYS:
         return (today - timedelta(_DAYS[text])).isoformat()
     ago = _AGO.fullmatch(text)
-    if ago and (days := _days_of(ago[2])):
-        count = int(ago[1]) if (ago[1] or "").isdigit() else 1
+    if ago and (days := _days_of(ago[2])) and (count := _number(ago[1] or "one")):
         return _earlier(today, count, days).isoformat()
     if match := _ONLY_YEAR.fullmatch(text):
         text = match[1]
@@ -48,6 +56,12 @@ def parse_date(text: str, today: date) -> str:
         return _as_spoken(text, today)
     found = date(int(year), int(month or 1), int(day or 1)).isoformat()
     return found if day else found[:7] if month else found[:4]
+
+
+def _number(text: str) -> int | None:
+    if text.isdigit():
+        return int(text)
+    return next((number for number, names in enumerate(_NUMBERS.split("|"), 1) if text in names.split()), None)
 
 
 def _days_of(unit: str) -> int | None:

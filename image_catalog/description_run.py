@@ -285,12 +285,16 @@ def _failure_columns(error: ImageError, attempts: int) -> dict[str, Any]:
 
 
 def describe_by_captions(catalog: Catalog, waiting: Iterable[WaitingImage]) -> int:
-    """Take the caption that a file or its sidecar carries for its description; returns how many had one."""
+    """Take the caption that a file or its sidecar carries for its description; returns how many had one.
+
+    A file without one gets the description of an equal file.
+    """
     described = 0
     with catalog.transaction():
-        for image in waiting:
-            row = catalog.image(image.id)
-            if row is None or not row["caption"]:
+        rows = [row for image in waiting if (row := catalog.image(image.id)) is not None]
+        for row in sorted(rows, key=lambda row: not row["caption"]):  # what may be copied comes first
+            twin = None if row["caption"] else catalog.described_with_content(row["content_hash"])
+            if twin is None and not row["caption"]:
                 continue
             columns = dict.fromkeys(DESCRIPTION_COLUMNS) | {
                 "description": row["caption"],
@@ -298,10 +302,10 @@ def describe_by_captions(catalog: Catalog, waiting: Iterable[WaitingImage]) -> i
                 "visible_text": "",
                 "engine": "captions",
                 "described_at": utc_now(),
-                "state": "described",
-                **NO_FAILURE,
             }
-            catalog.keep_past_description(image.id)
-            catalog.update_image(image.id, with_stems({**row, **columns}, columns))
+            columns = columns if twin is None else {name: twin[name] for name in DESCRIPTION_COLUMNS}
+            columns |= {"state": "described", **NO_FAILURE}
+            catalog.keep_past_description(row["id"])
+            catalog.update_image(row["id"], with_stems({**row, **columns}, columns))
             described += 1
     return described

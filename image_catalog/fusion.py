@@ -79,10 +79,11 @@ class Fusion:
         if coverage is not None:
             coverage.find_evidence(_LEAST_COVERAGE)
         usual = index.sample_scores(vector, itself)
-        self._mean = float(usual.mean()) if len(usual) else 0.0
+        self.usual = float(usual.mean()) if len(usual) else 0.0  # the cosine of this vector and that of any picture
         self._spread = (float(usual.std()) if len(usual) else 0.0) or 1.0
         self._places: dict[int, int] = {}
         self.has_all = False  # set by candidates(): are all pictures with a vector that may be found among them?
+        self.least_of_nearest = 0.0  # and the z of the farthest of those that are near: all others are farther away
 
     def candidates(self, count: int) -> list[int]:
         """The pictures among which the `count` best are."""
@@ -90,6 +91,8 @@ class Fusion:
         nearest = self._nearest(count, self._scope.allowed)
         self.has_all = len(nearest) < count
         self._places = {image_id: place for place, image_id in enumerate(nearest, start=1)}
+        if nearest:
+            self.least_of_nearest = (float(self._index.scores_of(self._vector, nearest[-1:])[0]) - self.usual) / self._spread
         found = dict.fromkeys(nearest)
         if self._coverage is not None:
             if names := self._coverage.with_names():
@@ -119,11 +122,11 @@ class Fusion:
         """The score of each of `candidates`, and the cosines of those with a vector; without, usual distance counts."""
         found = self._index.scores_of(self._vector, candidates).tolist()
         cosines = {image_id: score for image_id, score in zip(candidates, found, strict=True) if score == score}  # not NaN
-        usual = dict.fromkeys(candidates, self._mean) | cosines
+        usual = dict.fromkeys(candidates, self.usual) | cosines
         of_words = self._of_words(candidates, sorted(cosines, key=lambda image_id: -cosines[image_id])[:_MOST_READ])
         is_of_facts = self._coverage is not None and self._coverage.is_of_names()
         of_meaning = (_BESIDE_FACTS if is_of_facts else 1.0) / self._spread
-        scores = {one: (usual[one] - self._mean) * of_meaning + of_words[one] for one in candidates}
+        scores = {one: (usual[one] - self.usual) * of_meaning + of_words[one] for one in candidates}
         if is_of_facts:
             self._put_facts_first(scores)
         return scores, cosines

@@ -8,6 +8,7 @@
     camera:canon       a filter, one of FILTERS; what it means, search_filter knows
     -camera:canon      none of these
     camera:canon OR camera:nikon        either; two cameras, places, folders, … are either, with or without OR
+    -(cat OR dog)      neither; other brackets say nothing
 
 Knows the language of queries; knows nothing of SQL, files or ranking.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from image_catalog import words
+from image_catalog import word_forms, words
 from image_catalog.record import Record
 
 FILTERS = ("after", "before", "camera", "lens", "folder", "near", "format", "tag", "min-size", "orientation", "has")
@@ -25,6 +26,17 @@ FILTERS = ("after", "before", "camera", "lens", "folder", "near", "format", "tag
 # Controls are no part of a word; what word processors and Russian keyboards make of a quote is a quote.
 _CLEANED = dict.fromkeys((*range(32), 127), " ") | dict.fromkeys(map(ord, "“”„«»"), '"')
 _EITHER = ("OR", "ИЛИ", "|")
+_LEFT_OUT = re.compile(r"(?<!\S)-\(([^()]*)\)")
+_WORD_OR_QUOTED = re.compile(r'[^\s"]*"[^"]*"|\S+')
+# Dates that are several words go on after `after:june`, as a person types them: `june 2023`, `15 июня 2023`, `2 weeks ago`.
+_MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|янв|фев|мар|апр|ма[йя]|июн|июл|авг|сен|окт|ноя|дек)[a-zа-я]*"
+_DATE_OF_WORDS = re.compile(
+    rf"(?:\d{{1,2}} )?{_MONTH},? \d{{4}}|{_MONTH} \d{{1,2}},? \d{{4}}|\d{{1,2}} {_MONTH}"
+    r"|(?:(?:\d{1,4}|[a-zа-я]+) )?[a-zа-я]+ (?:ago|назад)"
+    r"|last [a-z]+|(?:в|на) прошло[мй] [а-я]+|прошл[а-я]+ [а-я]+",
+    re.IGNORECASE,
+)
+_MOST_WORDS_OF_DATE = 3
 # Where letters and digits meet: EOS5D is also EOS 5D, 50mm is also 50 mm.
 _SEAM = r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])"
 # More than this does not make a search better, and a pasted book must not stall it.
@@ -97,7 +109,7 @@ def parse(text: str) -> Query:
     """The query in a string."""
     clean = text[:_LONGEST_QUERY].encode("utf-8", "replace").decode("utf-8").translate(_CLEANED)
     reading = _Reading()
-    for part in _parts(clean):
+    for part in _parts(_LEFT_OUT.sub(_each_left_out, clean)):
         if reading.is_full():
             break
         reading.take(part)
@@ -178,6 +190,12 @@ class _Reading:
         return is_choice
 
 
+def _each_left_out(group: re.Match[str]) -> str:
+    """`-(cat OR "red car")` -> `-cat -"red car"`."""
+    left_out = (its[0] for its in _WORD_OR_QUOTED.finditer(group[1]) if its[0] not in _EITHER)
+    return " ".join(f"-{its.lstrip('-')}" for its in left_out)
+
+
 def _parts(text: str) -> Iterator[_Part]:
     pieces = text.split('"')
     if len(pieces) % 2 == 0:  # the last quote has no partner
@@ -190,8 +208,20 @@ def _parts(text: str) -> Iterator[_Part]:
         chunks = piece.split()
         touches_quote = number + 1 < len(pieces) and not piece[-1:].isspace()
         mark = chunks.pop() if chunks and touches_quote and _is_mark(chunks[-1]) else ""
-        for typed in chunks:
+        while chunks:
+            typed, chunks = _next_of(chunks)
             yield from _plain_part(typed)
+
+
+def _next_of(chunks: list[str]) -> tuple[str, list[str]]:
+    """The first, with those after it that belong to the date which it begins; and the rest."""
+    name, colon, value = chunks[0].partition(":")
+    if colon and name.lstrip("-(").casefold() in ("after", "before"):
+        for count in range(min(_MOST_WORDS_OF_DATE, len(chunks)), 1, -1):
+            date = " ".join([value, *chunks[1:count]])
+            if _DATE_OF_WORDS.fullmatch(date.rstrip(")")):
+                return f"{name}:{date}", chunks[count:]
+    return chunks[0], chunks[1:]
 
 
 def _is_mark(text: str) -> bool:
@@ -205,11 +235,14 @@ def _filter_name(text: str) -> str | None:
 
 
 def _plain_part(typed: str) -> Iterator[_Part]:
-    name, colon, value = typed.partition(":")
+    bare = typed.lstrip("(")
+    name, colon, value = bare.partition(":")
+    if value.count(")") > value.count("("):
+        value = value.rstrip(")")
     if colon and value and (known := _filter_name(name)):
-        yield _Part(value, mark=f"{'-' * typed.startswith('-')}{known}:")
-    elif typed.startswith("-"):
-        yield _Part(typed[1:], mark="-")
+        yield _Part(value, mark=f"{'-' * bare.startswith('-')}{known}:")
+    elif bare.startswith("-"):
+        yield _Part(bare[1:], mark="-")
     elif typed:
         yield _Part(typed)
 
@@ -258,14 +291,16 @@ def _beginnings(found: list[str]) -> tuple[Phrase, ...]:
 
 
 def _other_spellings(found: list[str]) -> tuple[Phrase, ...]:
-    """EOS-5D is also EOS5D, sun-glasses sunglasses, 50mm 50-mm, and 15.06.2023 is 2023-06-15."""
+    """EOS-5D is also EOS5D, sun-glasses sunglasses, 50mm 50-mm, 15.06.2023 is 2023-06-15, and чашка чашек."""
     if len(found) == 3 and all(map(str.isdigit, found)) and len(found[2]) == 4:
         day, month, year = found
         return ((year, month.zfill(2), day.zfill(2)),)
     if len(found) > 1:
         return ((words.stem_of("".join(found)),),)
     (word,) = found
-    if word.isalpha() or word.isdigit():
+    if word.isalpha():
+        return tuple((stem,) for stem in word_forms.other_stems(word))
+    if word.isdigit():
         return ()
     seams = [match.start() for match in re.finditer(_SEAM, word[:64])][:_MOST_SEAMS]
     return tuple((words.stem_of(word[:seam]), words.stem_of(word[seam:])) for seam in seams)

@@ -6,6 +6,7 @@ Puts coverage (words) and fusion (words and meaning) to use; knows nothing of pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
 from image_catalog.catalog_search import SearchableCatalog
 from image_catalog.coverage import Coverage, Scope
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 
 # Pictures that are like what is not wanted move down: their successors must be among the candidates.
 _MORE_WITH_UNLIKE = 5
+_MOST_CERTAIN = 50_000  # candidates: where so many had to move down, who comes after them may depend on the page
 # So many are sorted one by one; of more, some are met soon on a walk through all in that order.
 _FEW = 5000
 # From this share of a question on, its words are in a picture for more than chance.
 _SAID = 0.5
-
+_ALL = 0.9
 
 # What is asked of each picture, where the answer is always the same.
 _NO_RANK: Callable[[int], int | None] = dict[int, int]().get
@@ -62,6 +64,7 @@ class Ranking(Record):
     descriptions the vector index lacks, None when it was not asked. `rank_text` and `rank_meaning` are the places that words and
     meaning alone would give, equals the same; None where that is far behind, or was not asked. `is_far`: neither words nor
     meaning say that the picture is meant. `is_whole`: all that may be found is in `order`, nothing is left out as far behind.
+    `certain_from`: the strength from which on nothing that belongs before is missing.
     """
 
     mode: str
@@ -76,6 +79,7 @@ class Ranking(Record):
     rank_meaning: Callable[[int], int | None] = _NO_RANK
     is_far: Callable[[int], bool] = _NEVER
     is_whole: bool = True
+    certain_from: float = -inf
 
 
 def listing(rows: SearchableCatalog, scope: Scope, question: Question, is_by_path: bool = False) -> Ranking:
@@ -138,11 +142,18 @@ def by_meaning(
     strengths, cosines = fusion.scores(candidates)
     if coverage is None:
         strengths = {image_id: strengths[image_id] for image_id in cosines}
+    certain_from = -inf
     if question.unlike:
+        if not fusion.has_all and len(candidates) < _MOST_CERTAIN:
+            certain_from = fusion.least_of_nearest
         unwanted = Coverage(rows, parse(question.unlike), scope) if with_words else None
         vector = meaning.encode(question.unlike)
-        against, _ = Fusion(rows, meaning.index, vector, unwanted, scope, question.unlike).scores(candidates)
+        rival = Fusion(rows, meaning.index, vector, unwanted, scope, question.unlike)
+        against, near = rival.scores(candidates)
         strengths = {image_id: strength - max(0.0, against[image_id]) for image_id, strength in strengths.items()}
+        if unwanted is not None:  # who says so, and not only that nobody is there
+            shown = {one for one, cosine in near.items() if unwanted.share(one) >= _ALL and cosine > rival.usual}
+            strengths = {image_id: strength for image_id, strength in strengths.items() if image_id not in shown}
     order = sorted(strengths, key=lambda image_id: (-strengths[image_id], -image_id))
     return Ranking(
         mode="hybrid" if with_words else "semantic",
@@ -157,6 +168,7 @@ def by_meaning(
         rank_meaning=fusion.rank_by_meaning,
         is_far=_NEVER if scope.allowed is not None else _far_from(question, meaning.index, cosines, coverage),
         is_whole=fusion.has_all,
+        certain_from=certain_from,
     )
 
 

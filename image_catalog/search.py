@@ -138,6 +138,7 @@ class _Search:
             sought = self._distinct(self._sought(ranked, order, weak))
             page = list(islice(sought, request.offset, request.offset + request.limit + 1))
             is_full = len(page) > request.limit and request.sort == "score"
+            is_full = is_full and ranked.strength(page[-1]) >= ranked.certain_from
             if is_full or not self._has_more_to_rank(ranked, weak):
                 break
             count = _MORE_AGAIN * max(count, len(ranked.order) if isinstance(ranked.order, list) else 0)

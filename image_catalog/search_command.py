@@ -36,7 +36,7 @@ EXAMPLES = """
   python search_images.py sunset --after 2023-06 --camera canon -n 5
   python search_images.py --near Сочи --paths                  no query: all that pass the filter, newest first
   python search_images.py --like photo.jpg --not people
-  python search_images.py "red car" -0 | xargs -0 cp -t /tmp/cars
+  python search_images.py --mode text '"red car"' -0 | xargs -0 cp -t /tmp/cars
 """
 
 _MOST_PICTURES = 1_000_000_000  # more than any catalog has, and small enough for SQLite
@@ -62,7 +62,9 @@ def main(argv: list[str]) -> int:
         _say_what_is_missing(reporter, catalog, request, result)
         if result.has_more and result.mode in ("list", "text", "fts"):  # by meaning there is always more
             reporter.note(f"there are more: --offset {request.offset + request.limit} shows the next, -n N more at once")
-        reporter.note(search_output.coverage_line(catalog.coverage(), result.behind))
+        if (options.paths or options.null or options.csv) and (line := search_output.weak_line(result)):
+            reporter.note(line)
+        reporter.note(search_output.coverage_line(catalog.coverage(), result.behind, result.mode))
     if options.open and result.hits and not _is_opened(result.hits[0].row["path_bytes"], reporter):
         return CANNOT_GO_ON
     return DONE if result.hits else NOTHING_FOUND
@@ -74,10 +76,21 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("query", nargs="*", help="what to look for")
     add("--mode", choices=("hybrid", "semantic", "text"), default="hybrid", help="words and meaning (default), or one of them")
     add("--like", metavar="IMAGE", help="pictures similar to this one, in the catalog or not")
-    add("--not", metavar="TEXT", dest="unlike", default="", help="what should not be in the picture")
+    add(
+        "--not",
+        metavar="TEXT",
+        dest="unlike",
+        default="",
+        help="what should not be in the picture: left out where words say it, else moved down",
+    )
     add("-n", "--limit", metavar="N", type=command_line.positive_int, default=10, help="at most N pictures (10)")
     add("--offset", metavar="N", type=_not_negative, default=0, help="leave out the first N")
-    add("--sort", choices=("score", "date", "path"), default="score", help="best, newest or first by path at the top")
+    add(
+        "--sort",
+        choices=("score", "date", "path"),
+        default="score",
+        help="best (all), or newest or first by path at the top (no weaker matches)",
+    )
     add("--min-score", metavar="X", type=command_line.finite_float, help="leave out what scores lower")
     add("--fts-syntax", action="store_true", help="the query is raw FTS5 syntax")
     _add_filters(parser)
@@ -103,7 +116,7 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         ("before", "DATE", "taken before"),
         ("camera", "TEXT", "part of the camera's maker or model"),
         ("lens", "TEXT", "part of the lens' name"),
-        ("folder", "DIR", "under this folder"),
+        ("folder", "DIR", "under this folder, or under any of this name"),
         ("near", "PLACE", "LAT,LON[,KM] or TOWN,KM: within KM kilometres (10); or the name of a town, region or country"),
         ("format", "NAME", "JPEG, PNG, HEIC, ..."),
         ("tag", "WORD", "has this tag or keyword"),

@@ -7,6 +7,7 @@ there is such a camera, catalog_search says.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 
 from image_catalog.errors import UsageError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_KILOMETRES = 10.0
 ORIENTATIONS = ("landscape", "portrait", "square")
 _FARTHEST = 20_040.0  # kilometres: half way round the Earth
+_KILOMETRES = re.compile(r"(?<=\d)\s*(?:km|км)\.?$", re.IGNORECASE)
 _OTHER_NAMES_OF_FORMATS = {"JPG": "JPEG", "MPO": "JPEG", "HEIC": "HEIF", "TIF": "TIFF"}
 
 
@@ -40,7 +42,7 @@ class Filter(Record):
     before: str | None = None  # taken earlier
     cameras: tuple[str, ...] = ()
     lenses: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()  # absolute, or the name of folders
     near: tuple[Near, ...] = ()
     formats: tuple[str, ...] = ()  # JPEG, PNG, HEIF, …
     tags: tuple[str, ...] = ()
@@ -95,13 +97,18 @@ def _date(name: str, value: str) -> str:
 
 
 def _folder(_name: str, value: str) -> tuple[str, ...]:
-    return (os.path.abspath(os.path.expanduser(value)),)
+    """A path; what is none here may be the name of a folder anywhere, and stays as it is."""
+    path = os.path.expanduser(value)
+    is_path = os.path.isabs(path) or path.startswith(".") or ".." in path.split(os.sep) or os.path.isdir(path)
+    return (os.path.abspath(path) if is_path else path,)
 
 
 def _near(name: str, value: str) -> tuple[Near, ...]:
     """`LAT,LON`, `LAT,LON,KM`, `PLACE` or `PLACE,KM`."""
     parts = [part.strip() for part in value.split(",")]
     remedy = f"write --{name} LAT,LON or LAT,LON,KM, such as 43.58,39.72,20, or the name of a place"
+    if len(parts) > 1:
+        parts[-1] = _KILOMETRES.sub("", parts[-1])
     numbers = [_number(part) for part in parts]
     if not all(parts):
         raise UsageError(f"--{name}", f"{value} is no place", remedy)

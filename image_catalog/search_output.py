@@ -158,10 +158,17 @@ def csv_table(result: Result) -> str:
 
     buffer = io.StringIO()
     table = csv.writer(buffer, lineterminator="\n")
-    table.writerow(("path", "score", "taken_at", "place", "description"))
+    table.writerow(("path", "score", "taken_at", "place", "description", "weak"))
     for hit in result.hits:
         row = hit.row
-        cells = (path_of(hit), f"{hit.score:.4f}", row["taken_at"] or "", row["place"] or "", row["description"] or "")
+        cells = (
+            path_of(hit),
+            f"{hit.score:.4f}",
+            row["taken_at"] or "",
+            row["place"] or "",
+            row["description"] or "",
+            "weak" if hit.is_weak else "",
+        )
         table.writerow([_formula_safe(printable(cell)) for cell in cells])
     return buffer.getvalue().rstrip("\n")
 
@@ -172,13 +179,27 @@ def _formula_safe(cell: str) -> str:
     return f"'{cell}" if cell[:1] in _FORMULA_BEGINS and not is_number else cell
 
 
-def coverage_line(there: Coverage, behind: int | None) -> str:
-    """What the search could see: `searched 9,812 of 10,004; 150 waiting, 42 failed; index 37 behind: run …`."""
-    line = f"searched {there.described:,} of {there.images:,}"
+def coverage_line(there: Coverage, behind: int | None, mode: str) -> str:
+    """What the search could see: `searched 9,812 of 10,004; 150 waiting, 42 failed; index 37 behind: run …`.
+
+    By meaning alone (`mode` is semantic) what the index lacks was not searched; else its words were.
+    """
+    searched = max(0, there.described - (behind or 0)) if mode == "semantic" else there.described
+    line = f"searched {searched:,} of {there.images:,}"
     unseen = [f"{count:,} {name}" for count, name in ((there.waiting, "waiting"), (there.failed, "failed")) if count]
     if unseen:
         line += f"; {', '.join(unseen)}"
     return f"{line}; index {behind:,} behind: run python create_faiss_index.py" if behind else line
+
+
+def weak_line(result: Result) -> str | None:
+    """What lists without a word about each picture do not show: how many of them are weaker matches."""
+    weak = sum(hit.is_weak for hit in result.hits)
+    if not weak:
+        return None
+    if not result.fits:
+        return "nothing fits well; these are the nearest"
+    return f"{weak:,} of these {len(result.hits):,} are weaker matches (weak in --json)"
 
 
 def paths(result: Result) -> Sequence[bytes]:

@@ -686,6 +686,16 @@ def test_captions_become_descriptions_without_a_model(world: World) -> None:
     assert rows["plain.jpg"]["state"] == "waiting"
 
 
+def test_an_equal_file_gets_the_caption_of_a_sidecar(world: World) -> None:
+    first = world.picture("a/one.jpg", 1)
+    (world.photos / "b").mkdir()
+    (world.photos / "b" / "two.jpg").write_bytes(first.read_bytes())
+    first.with_suffix(".txt").write_text("A walrus on the ice", encoding="utf-8")
+    assert world.index("--engine", "captions") == 0
+    assert {row["description"] for row in world.rows().values()} == {"A walrus on the ice"}
+    assert set(world.states().values()) == {"described"}
+
+
 def test_json_prints_one_document(world: World) -> None:
     world.picture("a.jpg", 1)
     (world.photos / "notes.txt").write_text("no picture")

@@ -93,6 +93,33 @@ def test_filters_in_a_query(text: str, filters: tuple[tuple[tuple[str, str], ...
     assert not query.has_mixed_choice
 
 
+@pytest.mark.parametrize(
+    ("text", "value", "spoken"),
+    [
+        ("after:june 2023 dragonfly", "june 2023", "dragonfly"),
+        ("стрекоза after:15 июня 2023", "15 июня 2023", "стрекоза"),
+        ("after:2 weeks ago cat", "2 weeks ago", "cat"),
+        ("after:неделю назад кот", "неделю назад", "кот"),
+        ("after:last year dog", "last year", "dog"),
+        ("after:2023 june", "2023", "june"),
+        ("after:2023-06 2 dogs", "2023-06", "2 dogs"),
+        ("(after:june 2023) cat", "june 2023", "cat"),
+    ],
+)
+def test_a_date_of_several_words_goes_on(text: str, value: str, spoken: str) -> None:
+    query = parse(text)
+    assert (query.filters, query.spoken) == (((("after", value),),), spoken)
+
+
+def test_what_is_left_out_may_stand_in_brackets() -> None:
+    group = parse('bird -(snow OR "red car" OR camera:canon OR -tree)')
+    assert (group.unwanted, group.unwanted_filters) == (parse('-snow -"red car" -tree').unwanted, (("camera", "canon"),))
+    assert group.wanted == parse("bird").wanted
+    assert parse("(camera:canon) dog").filters == parse("camera:canon dog").filters
+    assert parse("(-camera:canon) bird").unwanted_filters == (("camera", "canon"),)
+    assert parse("folder:Photos(1) x").filters == ((("folder", "Photos(1)"),),)
+
+
 def test_filters_that_must_not_be_true() -> None:
     query = parse('pet -camera:fujifilm -Lens:"50 mm"')
     assert query.unwanted_filters == (("camera", "fujifilm"), ("lens", "50 mm"))

@@ -467,6 +467,41 @@ def test_unlike_moves_down(circle: Circle) -> None:
     assert weaker[5] < before[5] - 1
 
 
+def test_pages_without_what_is_unlike_are_one_list(tmp_path: Path) -> None:
+    """What moves down makes room for pictures that are farther away: as many must be looked at as that takes."""
+    names_of = {f"{number}.jpg": "something" for number in range(2500)}
+    with Catalog.open(search_catalogs.make(tmp_path / "images.db", names_of)) as catalog:
+        index = meaning_of(tmp_path, catalog, {number + 1: number * 179 / 2500 for number in range(2500)}).index
+        angles = {"sought": 0.0, "other": np.radians(10)}
+        meaning = Meaning(index, lambda text: np.array([np.cos(angles[text]), np.sin(angles[text]), 0, 0], np.float32))
+
+        def page(offset: int, limit: int) -> list[str]:
+            asked = Request("sought", "semantic", unlike="other", offset=offset, limit=limit)
+            return names(run(catalog, asked, lambda: meaning))
+
+        pages = [name for offset in range(0, 300, 10) for name in page(offset, 10)]
+        assert len(set(pages)) == 300
+        assert pages == page(0, 300)
+
+
+def test_unlike_leaves_out_what_says_so_and_not_who_says_that_it_is_not_there(tmp_path: Path) -> None:
+    texts = {"crowd.jpg": "many people", "empty.jpg": "no people on the beach", "sea.jpg": "the sea"}
+    with Catalog.open(search_catalogs.make(tmp_path / "images.db", texts)) as catalog:
+        meaning = meaning_of(tmp_path, catalog, {1: 150.0, 2: 10.0, 3: 20.0})  # people are at 180 degrees
+        assert sorted(names(run(catalog, Request("beach", unlike="people"), lambda: meaning))) == ["empty.jpg", "sea.jpg"]
+        in_order = names(run(catalog, Request("beach", "semantic", unlike="people"), lambda: meaning))
+        assert in_order == ["empty.jpg", "sea.jpg", "crowd.jpg"]
+
+
+def test_a_folder_by_its_name(tmp_path: Path) -> None:
+    with Catalog.open(search_catalogs.make(tmp_path / "images.db")) as catalog:
+        for path in (b"/a/hikes/1.jpg", b"/b/hikes/2.jpg", b"/b/hikes more/3.jpg", b"/b/hikes.jpg"):
+            search_catalogs.add(catalog, path, description="a zebra")
+        found = by_words(catalog, "zebra", filter=Filter(folders=("hikes",)))
+        assert sorted(found) == ["1.jpg", "2.jpg"]
+        assert by_words(catalog, "zebra folder:b/hikes") == ["2.jpg"]
+
+
 def test_unlike_by_words_excludes(catalog: Catalog) -> None:
     assert by_words(catalog, "car", unlike="red bus") == ["car.jpg"]
     assert "car.jpg" not in by_words(catalog, "", unlike="white house", filter=Filter(folders=("/photos",)))

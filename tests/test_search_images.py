@@ -323,7 +323,7 @@ def test_csv_is_a_table_and_runs_no_formula(db: str) -> None:
         for number, text in enumerate(cells):
             search_catalogs.add(catalog, b"/photos/zebra%d.jpg" % number, description=text)
     rows = list(csv.reader(io.StringIO(output(db, "zebra", "--csv", "--sort", "path").stdout.decode())))
-    assert rows[0] == ["path", "score", "taken_at", "place", "description"]
+    assert rows[0] == ["path", "score", "taken_at", "place", "description", "weak"]
     assert [row[4] for row in rows[1:5]] == ["'=HYPERLINK(1) zebra", "'+zebra", "'-zebra", "'@zebra"]
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "＝")) for row in rows[1:] for cell in row)
 
