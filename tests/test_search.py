@@ -471,9 +471,12 @@ def test_pages_without_what_is_unlike_are_one_list(tmp_path: Path) -> None:
     """What moves down makes room for pictures that are farther away: as many must be looked at as that takes."""
     names_of = {f"{number}.jpg": "something" for number in range(2500)}
     with Catalog.open(search_catalogs.make(tmp_path / "images.db", names_of)) as catalog:
-        index = meaning_of(tmp_path, catalog, {number + 1: number * 179 / 2500 for number in range(2500)}).index
-        angles = {"sought": 0.0, "other": np.radians(10)}
-        meaning = Meaning(index, lambda text: np.array([np.cos(angles[text]), np.sin(angles[text]), 0, 0], np.float32))
+        vectors = np.random.default_rng(1).normal(size=(2500, 4)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        path, rows = str(tmp_path / "image_index.faiss"), np.arange(1, 2501, dtype=np.int64)
+        vector_index.build(path, rows, vectors, model="made", model_digest="d", generation=catalog.generation())
+        asked_for = {"sought": np.array([1, 0, 0, 0], np.float32), "other": np.array([0.8, 0.6, 0, 0], np.float32)}
+        meaning = Meaning(VectorIndex.open(path), asked_for.__getitem__)
 
         def page(offset: int, limit: int) -> list[str]:
             asked = Request("sought", "semantic", unlike="other", offset=offset, limit=limit)
