@@ -146,11 +146,15 @@ def of_photographs(captions: dict[str, dict[str, object]]) -> Iterator[Test]:
     """What two people would type for each photograph, in each language; tags are stored, too."""
     photographs = list(captions.values())
 
-    def stored(language_of: Callable[[int], str]) -> list[Picture]:
+    def stored(language_of: Callable[[int], str], *more: str) -> list[Picture]:
+        """Described in a language, with tags in that and in `more`."""
         return [
-            Picture(str(its[language]), language, "", str(its["visible_text"] or ""), tuple(its[f"tags_{language}"]))  # type: ignore[arg-type]
+            Picture(str(its[language]), language, "", str(its["visible_text"] or ""), tags_of(its, language, *more))
             for its, language in ((its, language_of(number)) for number, its in enumerate(photographs))
         ]
+
+    def tags_of(its: dict[str, object], *languages: str) -> tuple[str, ...]:
+        return tuple(tag for language in dict.fromkeys(languages) for tag in its[f"tags_{language}"])  # type: ignore[attr-defined]
 
     def asked(*languages: str) -> list[tuple[str, set[int]]]:
         return [(query, {at}) for at, its in enumerate(photographs) for one in languages for query in its[f"queries_{one}"]]  # type: ignore[attr-defined]
@@ -159,6 +163,9 @@ def of_photographs(captions: dict[str, dict[str, object]]) -> Iterator[Test]:
         for other in ("en", "ru"):
             pair = f"{other} > {language}"
             yield Test(f"photographs: {pair}", pair, stored(lambda _, its=language: its), asked(other))  # type: ignore[misc]
+    for language, other in (("en", "ru"), ("ru", "en")):
+        pictures = stored(lambda _, its=language: its, other)  # type: ignore[misc]
+        yield Test(f"photographs, tags of both: {other} > {language}", "across, tags of both", pictures, asked(other))
     yield Test(
         "photographs mixed: both languages", "en, ru > both", stored(lambda number: ("en", "ru")[number % 2]), asked("en", "ru")
     )

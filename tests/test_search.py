@@ -453,6 +453,19 @@ def test_one_word_of_three_does_not(tmp_path: Path) -> None:
         assert names(run(catalog, Request("apple bridge candle"), lambda: meaning))[0] == "1.jpg"
 
 
+def test_a_word_in_the_tags_of_the_other_language_counts_for_more(tmp_path: Path) -> None:
+    """Described in English, asked for in Russian: meaning is less sure of itself, and few have a tag for it."""
+    with Catalog.open(search_catalogs.make(tmp_path / "images.db", {})) as catalog:
+        for number in range(200):
+            search_catalogs.add(catalog, b"/photos/%d.jpg" % number, description="A meadow", tags='["луг"]')
+        search_catalogs.add(catalog, b"/photos/tagged.jpg", description="Grass in the sun", tags='["трава"]')
+        degrees = {number + 1: 60.0 + number / 4 for number in range(200)} | {201: 70.0}
+        meaning = meaning_of(tmp_path, catalog, degrees)
+        found = names(run(catalog, Request("зелёная трава", "hybrid"), lambda: meaning))
+        assert names(run(catalog, Request("зелёная трава", "semantic"), lambda: meaning))[0] == "0.jpg"
+    assert found[0] == "tagged.jpg"
+
+
 def test_weaker_matches_are_marked(circle: Circle) -> None:
     hits = circle("dog").hits
     assert [hit.is_weak for hit in hits] == [False, *[True] * 4]
