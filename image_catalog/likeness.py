@@ -38,8 +38,10 @@ def of_file(catalog: Catalog, path: str, on_note: Callable[[str], None]) -> int 
     for row in catalog.images_with_content(content):
         if _is_described(row):
             return int(row["id"])
-    on_note(f"{path} has no description in the catalog yet: the vision model looks at it first")
     try:
+        if catalog.setting("engine") == "captions" and (caption := _own_caption(path)):
+            return caption
+        on_note(f"{path} has no description in the catalog yet: the vision model looks at it first")
         return _description(catalog, path, on_note)
     except ImageError as error:
         raise CannotGoOn(error.subject, error.reason, error.remedy or remedy) from None
@@ -47,6 +49,17 @@ def of_file(catalog: Catalog, path: str, on_note: Callable[[str], None]) -> int 
 
 def _is_described(row: Mapping[str, Any] | None) -> bool:
     return row is not None and bool(row["description"])
+
+
+def _own_caption(path: str) -> str | None:
+    """What the file or its sidecar says, as it would be stored where captions are descriptions."""
+    from image_catalog.guarded_workers import GuardedWorkers
+    from image_catalog.passage import passage_text
+
+    with GuardedWorkers(1) as workers:
+        exif = workers.examine(os.fsencode(path)).result().exif
+    caption = exif.caption_text()
+    return passage_text(caption, exif.keywords) if caption else None
 
 
 def _description(catalog: Catalog, path: str, on_note: Callable[[str], None]) -> str:

@@ -14,6 +14,7 @@ import real_models
 import search_catalogs
 from ollama_pictures import numbered_picture
 from ollama_server import OllamaServer
+from PIL import Image
 from running import ROOT, run_script
 
 from image_catalog.catalog import Catalog
@@ -153,6 +154,17 @@ def test_like_a_picture_of_the_catalog_and_unlike_a_text(folder: Path) -> None:
     assert "cake.jpg" not in both  # by words, too, it is what is not wanted
     moved = names(search(folder, "celebration", "--not", "cake, candles", "--mode", "semantic"))
     assert moved.index("party.jpg") < moved.index("cake.jpg")
+
+
+def test_like_a_new_picture_takes_its_caption_where_captions_are_descriptions(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    exif = Image.Exif()
+    exif[0x010E] = "A chocolate cake with candles"
+    numbered_picture(7, (320, 240)).save(tmp_path / "new.jpg", exif=exif)
+    with Catalog.open(str(tmp_path / "images.db")) as catalog:
+        catalog.keep_setting("engine", "captions")
+    found = search(tmp_path, "--like", "new.jpg")
+    assert names(found)[0] == "cake.jpg"
 
 
 def test_like_a_new_picture_describes_it_first(folder: Path, tmp_path: Path) -> None:
