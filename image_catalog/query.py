@@ -26,15 +26,15 @@ FILTERS = ("after", "before", "camera", "lens", "folder", "near", "format", "tag
 # Controls are no part of a word; what word processors and Russian keyboards make of a quote is a quote.
 _CLEANED = dict.fromkeys((*range(32), 127), " ") | dict.fromkeys(map(ord, "“”„«»"), '"')
 _EITHER = ("OR", "ИЛИ", "|")
-_LEFT_OUT = re.compile(r"(?<!\S)-\(([^()]*)\)")
-_WORD_OR_QUOTED = re.compile(r'[^\s"]*"[^"]*"|\S+')
+# Compiled where they are needed: that takes a twentieth of a search.
+_LEFT_OUT = r"(?<!\S)-\(([^()]*)\)"
+_WORD_OR_QUOTED = r'[^\s"]*"[^"]*"|\S+'
 # Dates that are several words go on after `after:june`, as a person types them: `june 2023`, `15 июня 2023`, `2 weeks ago`.
 _MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|янв|фев|мар|апр|ма[йя]|июн|июл|авг|сен|окт|ноя|дек)[a-zа-я]*"
-_DATE_OF_WORDS = re.compile(
+_DATE_OF_WORDS = (
     rf"(?:\d{{1,2}} )?{_MONTH},? \d{{4}}|{_MONTH} \d{{1,2}},? \d{{4}}|\d{{1,2}} {_MONTH}"
     r"|(?:(?:\d{1,4}|[a-zа-я]+) )?[a-zа-я]+ (?:ago|назад)"
-    r"|last [a-z]+|(?:в|на) прошло[мй] [а-я]+|прошл[а-я]+ [а-я]+",
-    re.IGNORECASE,
+    r"|last [a-z]+|(?:в|на) прошло[мй] [а-я]+|прошл[а-я]+ [а-я]+"
 )
 _MOST_WORDS_OF_DATE = 3
 # Where letters and digits meet: EOS5D is also EOS 5D, 50mm is also 50 mm.
@@ -109,7 +109,7 @@ def parse(text: str) -> Query:
     """The query in a string."""
     clean = text[:_LONGEST_QUERY].encode("utf-8", "replace").decode("utf-8").translate(_CLEANED)
     reading = _Reading()
-    for part in _parts(_LEFT_OUT.sub(_each_left_out, clean)):
+    for part in _parts(re.sub(_LEFT_OUT, _each_left_out, clean) if "-(" in clean else clean):
         if reading.is_full():
             break
         reading.take(part)
@@ -192,7 +192,7 @@ class _Reading:
 
 def _each_left_out(group: re.Match[str]) -> str:
     """`-(cat OR "red car")` -> `-cat -"red car"`."""
-    left_out = (its[0] for its in _WORD_OR_QUOTED.finditer(group[1]) if its[0] not in _EITHER)
+    left_out = (its[0] for its in re.finditer(_WORD_OR_QUOTED, group[1]) if its[0] not in _EITHER)
     return " ".join(f"-{its.lstrip('-')}" for its in left_out)
 
 
@@ -219,7 +219,7 @@ def _next_of(chunks: list[str]) -> tuple[str, list[str]]:
     if colon and name.lstrip("-(").casefold() in ("after", "before"):
         for count in range(min(_MOST_WORDS_OF_DATE, len(chunks)), 1, -1):
             date = " ".join([value, *chunks[1:count]])
-            if _DATE_OF_WORDS.fullmatch(date.rstrip(")")):
+            if re.fullmatch(_DATE_OF_WORDS, date.rstrip(")").casefold()):
                 return f"{name}:{date}", chunks[count:]
     return chunks[0], chunks[1:]
 

@@ -6,7 +6,6 @@ costs nothing, and finds nothing: where only a dictionary could tell, all that g
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -20,7 +19,7 @@ _AFTER_FLEETING = "кцнлрв"
 _AFTER_SOFT = "бмг"
 _SHORTEST = 4  # with its vowel: окон
 # котёнок, котята; after ж, ч, ш: медвежонок, медвежата.
-_YOUNG = (("е", "я", "(.{2,})"), ("о", "а", "(.+[жчш])"))
+_YOUNG = (("е", "я", _HARD_OR_SOFT), ("о", "а", "жчш"))
 # Plurals of other roots, and what no rule tells.
 _RUSSIAN = (
     "ребенок ребенка дети, человек люди, щенок щенка щенята, письмо писем, сосна сосен, башня башен, вишня вишен, песня песен, "
@@ -69,11 +68,11 @@ def _with_fleeting_vowel(stem: str) -> Iterator[str]:
 
 
 def _young(stem: str) -> Iterator[str]:
-    for of_one, of_many, before in _YOUNG:
-        if match := re.fullmatch(f"{before}{of_one}но?к", stem):
-            yield f"{match[1]}{of_many}т"
-        elif match := re.fullmatch(f"{before}{of_many}т", stem):
-            yield from (f"{match[1]}{of_one}нок", f"{match[1]}{of_one}нк")
+    for of_one, of_many, letters in _YOUNG:
+        for ending in (f"{of_one}нок", f"{of_one}нк", f"{of_many}т"):
+            before = stem.removesuffix(ending)
+            if before != stem and len(before) > 1 and before[-1] in letters:
+                yield from (f"{before}{its}" for its in (f"{of_one}нок", f"{of_one}нк", f"{of_many}т"))
 
 
 @cache
