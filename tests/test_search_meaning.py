@@ -203,6 +203,17 @@ def test_an_index_that_is_behind_says_so(folder: Path, tmp_path: Path) -> None:
     assert done.stdout.splitlines()[0] == "/photos/lighthouse.jpg"
     assert "/photos/beach.jpg" not in done.stdout
     assert "searched 6 of 6; index 1 behind: run python create_faiss_index.py" in done.stderr
+    by_meaning = run_script("search_images.py", "lighthouse", "--mode", "semantic", "--paths", cwd=tmp_path)
+    assert "lighthouse.jpg" not in by_meaning.stdout
+    assert "searched 5 of 6; index 1 behind" in by_meaning.stderr
+
+
+@pytest.mark.parametrize("output", ["--paths", "-0", "--csv"])
+def test_a_bare_list_says_what_is_weaker(output: str, folder: Path) -> None:
+    done = run_script("search_images.py", "chocolate cake", output, "-n", "3", cwd=folder)
+    assert "2 of these 3 are weaker matches (weak in --json)" in done.stderr.splitlines()[-2]
+    quiet = run_script("search_images.py", "chocolate cake", output, "-n", "3", "-q", cwd=folder)
+    assert (quiet.stdout, quiet.stderr) == (done.stdout, "")
 
 
 def test_an_index_with_a_flipped_bit_is_not_believed(folder: Path, tmp_path: Path) -> None:
