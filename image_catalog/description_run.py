@@ -290,22 +290,34 @@ def describe_by_captions(catalog: Catalog, waiting: Iterable[WaitingImage]) -> i
     A file without one gets the description of an equal file.
     """
     described = 0
+
+    def store(row: dict[str, Any], columns: dict[str, Any]) -> None:
+        nonlocal described
+        columns = columns | {"state": "described", **NO_FAILURE}
+        catalog.keep_past_description(row["id"])
+        catalog.update_image(row["id"], with_stems({**row, **columns}, columns))
+        described += 1
+
     with catalog.transaction():
-        rows = [row for image in waiting if (row := catalog.image(image.id)) is not None]
-        for row in sorted(rows, key=lambda row: not row["caption"]):  # what may be copied comes first
-            twin = None if row["caption"] else catalog.described_with_content(row["content_hash"])
-            if twin is None and not row["caption"]:
-                continue
-            columns = dict.fromkeys(DESCRIPTION_COLUMNS) | {
-                "description": row["caption"],
-                "tags": row["keywords"] or "[]",
-                "visible_text": "",
-                "engine": "captions",
-                "described_at": utc_now(),
-            }
-            columns = columns if twin is None else {name: twin[name] for name in DESCRIPTION_COLUMNS}
-            columns |= {"state": "described", **NO_FAILURE}
-            catalog.keep_past_description(row["id"])
-            catalog.update_image(row["id"], with_stems({**row, **columns}, columns))
-            described += 1
+        without: list[WaitingImage] = []
+        for image in waiting:
+            row = catalog.image(image.id)
+            if row is not None and row["caption"]:
+                store(row, _columns_of_caption(row))
+            elif row is not None:
+                without.append(image)
+        for image in without:
+            twin, row = catalog.described_with_content(image.content_hash), catalog.image(image.id)
+            if twin is not None and row is not None:
+                store(row, {name: twin[name] for name in DESCRIPTION_COLUMNS})
     return described
+
+
+def _columns_of_caption(row: dict[str, Any]) -> dict[str, Any]:
+    return dict.fromkeys(DESCRIPTION_COLUMNS) | {
+        "description": row["caption"],
+        "tags": row["keywords"] or "[]",
+        "visible_text": "",
+        "engine": "captions",
+        "described_at": utc_now(),
+    }

@@ -49,7 +49,7 @@ _OF_PHRASE = 2.0
 _BESIDE_FACTS = 0.1  # meaning knows no facts: in a query of nothing else it orders equals only
 _OF_OTHER_WORDS = 3.0
 _MOST_FACTS_READ = 200
-_WHOLE = 0.9  # a share of the query from which on its words are there on purpose
+WHOLE = 0.9  # a share of the query from which on its words are there on purpose
 # Below this share 5·c⁶ is less than 0.01.
 _LEAST_COVERAGE = 0.3
 _LEAST_NEAREST = 200
@@ -151,7 +151,7 @@ class Fusion:
         weights = {
             one: _OF_COVERAGE * coverage.share(one) ** _POWER + _OF_WORDS * coverage.idf_of_words(one) for one in candidates
         }
-        partial = (weights[one] for one in candidates if one not in in_other_alphabet and coverage.share(one) < _WHOLE)
+        partial = (weights[one] for one in candidates if one not in in_other_alphabet and coverage.share(one) < WHOLE)
         best = max(partial, default=0.0) if in_other_alphabet else 0.0
         for one in in_other_alphabet:
             weights[one] = max(weights[one], best) + _MORE_OF_WORDS_ACROSS * coverage.idf_of_words(one)

@@ -216,7 +216,7 @@ def _parts(text: str) -> Iterator[_Part]:
 def _next_of(chunks: list[str]) -> tuple[str, list[str]]:
     """The first, with those after it that belong to the date which it begins; and the rest."""
     name, colon, value = chunks[0].partition(":")
-    if colon and name.lstrip("-(").casefold() in ("after", "before"):
+    if colon and _filter_name(name.lstrip("(")) in ("after", "before"):
         for count in range(min(_MOST_WORDS_OF_DATE, len(chunks)), 1, -1):
             date = " ".join([value, *chunks[1:count]])
             if re.fullmatch(_DATE_OF_WORDS, date.rstrip(")").casefold()):

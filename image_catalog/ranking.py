@@ -30,7 +30,6 @@ _MOST_CERTAIN = 50_000  # candidates: where so many had to move down, who comes 
 _FEW = 5000
 # From this share of a question on, its words are in a picture for more than chance.
 _SAID = 0.5
-_ALL = 0.9
 
 # What is asked of each picture, where the answer is always the same.
 _NO_RANK: Callable[[int], int | None] = dict[int, int]().get
@@ -130,7 +129,7 @@ def by_meaning(
 
     Raises CannotGoOn when the picture to be like has no vector.
     """
-    from image_catalog.fusion import Fusion
+    from image_catalog.fusion import WHOLE, Fusion
 
     is_current = meaning.index.provenance.generation == rows.generation()
     coverage = Coverage(rows, question.query, scope) if with_words else None
@@ -152,7 +151,7 @@ def by_meaning(
         against, near = rival.scores(candidates)
         strengths = {image_id: strength - max(0.0, against[image_id]) for image_id, strength in strengths.items()}
         if unwanted is not None:  # who says so, and not only that nobody is there
-            shown = {one for one, cosine in near.items() if unwanted.share(one) >= _ALL and cosine > rival.usual}
+            shown = {one for one, cosine in near.items() if unwanted.share(one) >= WHOLE and cosine > rival.usual}
             strengths = {image_id: strength for image_id, strength in strengths.items() if image_id not in shown}
     order = sorted(strengths, key=lambda image_id: (-strengths[image_id], -image_id))
     return Ranking(

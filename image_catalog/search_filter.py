@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_KILOMETRES = 10.0
 ORIENTATIONS = ("landscape", "portrait", "square")
 _FARTHEST = 20_040.0  # kilometres: half way round the Earth
-_KILOMETRES = re.compile(r"(?<=\d)\s*(?:km|км)\.?$", re.IGNORECASE)
+_KILOMETRES = r"(?<=\d)\s*(?:km|км)\.?$"
 _OTHER_NAMES_OF_FORMATS = {"JPG": "JPEG", "MPO": "JPEG", "HEIC": "HEIF", "TIF": "TIFF"}
 
 
@@ -108,7 +108,7 @@ def _near(name: str, value: str) -> tuple[Near, ...]:
     parts = [part.strip() for part in value.split(",")]
     remedy = f"write --{name} LAT,LON or LAT,LON,KM, such as 43.58,39.72,20, or the name of a place"
     if len(parts) > 1:
-        parts[-1] = _KILOMETRES.sub("", parts[-1])
+        parts[-1] = re.sub(_KILOMETRES, "", parts[-1].casefold())
     numbers = [_number(part) for part in parts]
     if not all(parts):
         raise UsageError(f"--{name}", f"{value} is no place", remedy)
